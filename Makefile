@@ -1,0 +1,86 @@
+# foodsvc: `make` shows what there is; CONTRIBUTING.md says how it hangs together.
+#
+# Building is out of tree, in $(BUILD). Everything else (setting up, running, testing) is in scripts/, named after its target.
+
+BUILD   ?= build
+CC      ?= cc
+# SANITIZE=1: AddressSanitizer and UndefinedBehaviorSanitizer, in a build tree of its own.
+SANITIZE ?=
+
+PKGS     := libmongoc-1.0 libbson-1.0 librabbitmq hiredis jansson
+WORKER_PKGS := libcurl libmicrohttpd openssl
+
+CPPFLAGS += -D_GNU_SOURCE -Ilibfoodsvc -Iworkers/common $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CFLAGS   ?= -O2 -g
+WARN     := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+            -Wformat=2 -Wno-unused-parameter
+HARDEN   := -fstack-protector-strong -fPIC
+LDHARDEN := -pie -Wl,-z,relro,-z,now
+ifeq ($(SANITIZE),)
+HARDEN   += -D_FORTIFY_SOURCE=2
+else
+HARDEN   += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+LDHARDEN += -fsanitize=address,undefined
+endif
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+WORKER_LIBS := $(shell pkg-config --libs $(WORKER_PKGS) 2>/dev/null)
+
+LIB       := $(BUILD)/lib/libfoodsvc.a
+MODULE    := $(BUILD)/modules/ngx_foodsvc_module.so
+LIB_SRCS  := $(wildcard libfoodsvc/*.c)
+COMMON_SRCS := $(wildcard workers/common/*.c)
+PROGRAMS  := foodsvc-orderd foodsvc-sim foodctl
+ORDERD_SRCS := $(wildcard workers/orderd/*.c)
+SIM_SRCS  := $(wildcard workers/sim/*.c)
+CTL_SRCS  := $(wildcard workers/foodctl/*.c)
+UNIT_SRCS := $(wildcard t/unit/test_*.c)
+UNITS     := $(UNIT_SRCS:t/unit/%.c=$(BUILD)/unit/%)
+obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:   ## this list
+	@awk -F ':.*## ' '/^[a-zA-Z_%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: all build lib workers module unit-programs
+build all: workers module   ## build the module, the workers, the simulator and foodctl, into build/
+lib: $(LIB)
+workers: $(PROGRAMS:%=$(BUILD)/bin/%)
+module: $(MODULE)
+unit-programs: $(UNITS)
+
+$(BUILD)/obj/%.o: %.c | headers
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) $(HARDEN) -MMD -MP -c -o $@ $<
+
+$(LIB): $(call obj,$(LIB_SRCS))
+	@mkdir -p $(@D)
+	@echo "  AR      $@"
+	@rm -f $@ && $(AR) rcs $@ $^
+
+define program
+$(BUILD)/bin/$(1): $(call obj,$(2) $(COMMON_SRCS)) $(LIB)
+	@mkdir -p $$(@D)
+	@echo "  LINK    $$@"
+	@$(CC) $(CFLAGS) $(LDHARDEN) -o $$@ $$^ $(WORKER_LIBS) $(LIBS)
+endef
+$(eval $(call program,foodsvc-orderd,$(ORDERD_SRCS)))
+$(eval $(call program,foodsvc-sim,$(SIM_SRCS)))
+$(eval $(call program,foodctl,$(CTL_SRCS)))
+
+$(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(call obj,$(COMMON_SRCS)) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
+
+# The module is built by nginx's own build, in a copy of Debian's nginx-dev or of the sources named by NGINX_SRC.
+$(MODULE): config $(wildcard ngx_foodsvc_module/*.[ch]) $(wildcard libfoodsvc/*.[ch]) | headers
+	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) scripts/build-module $@
+
+.PHONY: headers
+headers:
+	@scripts/check-headers $(PKGS) $(WORKER_PKGS) cmocka
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,147 @@
+/*
+ * What the module's files share: configuration, a request's context, and the services that the core offers to the handlers
+ * of orders, payments and health.
+ *
+ * A request's way: the role's content handler (ngx_http_foodsvc_module.c) makes the ctx, checks the API key, routes
+ * (ngx_http_foodsvc_route.c), reads the body where there is one, and calls the handler. From then on the handler owns the
+ * request until it calls one ngx_http_foodsvc_reply*() function, which is the end: the ctx answers once, later calls are
+ * ignored. Between them the handler waits for ops (store, redis, publisher) and partner calls; each callback gets the ctx.
+ * The deadline's timer answers when nothing else did (503 for reads, the handler's `late` for what may have been done).
+ */
+#ifndef NGX_HTTP_FOODSVC_MODULE_H
+#define NGX_HTTP_FOODSVC_MODULE_H
+
+#include "ngx_http_foodsvc_op.h"
+#include "ngx_http_foodsvc_store.h"
+#include "ngx_http_foodsvc_redis.h"
+#include "ngx_http_foodsvc_publisher.h"
+#include "foodsvc_codec.h"
+#include "foodsvc_names.h"
+
+extern ngx_module_t  ngx_http_foodsvc_module;
+
+typedef enum {
+    NGX_HTTP_FOODSVC_NONE = 0,
+    NGX_HTTP_FOODSVC_ORDER,             /* foodsvc order; */
+    NGX_HTTP_FOODSVC_PAYMENT,           /* foodsvc payment; */
+    NGX_HTTP_FOODSVC_ORDER_HEALTH,      /* foodsvc health order; */
+    NGX_HTTP_FOODSVC_PAYMENT_HEALTH     /* foodsvc health payment; */
+} ngx_http_foodsvc_role_e;
+
+/* Main: one set of servers per nginx. */
+typedef struct {
+    ngx_http_foodsvc_store_conf_t      store;
+    ngx_http_foodsvc_redis_conf_t      redis;
+    ngx_http_foodsvc_publisher_conf_t  publisher;
+    ngx_uint_t                         used;        /* a location has a role: the servers are needed */
+} ngx_http_foodsvc_main_conf_t;
+
+/* Location, merged; immutable after that. */
+typedef struct {
+    ngx_http_foodsvc_role_e   role;
+    ngx_array_t              *key_hashes;           /* of u_char[32], SHA-256 */
+    ngx_str_t                 partner_key;          /* the API key that we show to PaymentService */
+    ngx_str_t                 partner_location;     /* "/_foodsvc/partner" */
+    ngx_array_t              *service_urls;         /* of { ngx_str_t name, url }: settings that win over MongoDB */
+    ngx_str_t                 card_company;         /* url */
+    ngx_str_t                 callback_url;
+    foodsvc_json_limits_t     json;                 /* foodsvc_max_body, foodsvc_max_depth */
+    size_t                    max_answer;           /* a partner's answer */
+    ngx_msec_t                deadline;             /* of a request, body read */
+    ngx_msec_t                health_timeout;
+    ngx_msec_t                url_ttl;              /* a remembered address; at most 2 s */
+    ngx_uint_t                page;                 /* orders read at once by GET /v1/orders */
+    ngx_uint_t                retry_after;          /* seconds, with a 503 */
+} ngx_http_foodsvc_loc_conf_t;
+
+typedef struct ngx_http_foodsvc_ctx_s  ngx_http_foodsvc_ctx_t;
+
+typedef void (*ngx_http_foodsvc_handler_pt)(ngx_http_foodsvc_ctx_t *ctx);
+
+struct ngx_http_foodsvc_ctx_s {
+    ngx_http_request_t           *request;
+    ngx_http_foodsvc_loc_conf_t  *conf;
+    char                          id[FOODSVC_UUID_TEXT + 1];    /* the path's order id, canonical; "" when the path has none */
+    const char                   *body;             /* the whole body, contiguous; NULL and 0 when empty */
+    size_t                        len;
+    void                         *flow;             /* the handler's own state, in r->pool */
+    ngx_http_foodsvc_handler_pt   late;             /* what answers when the deadline passes; NULL: 503 */
+    ngx_http_foodsvc_handler_pt   cleanup;          /* called once when the request dies, whatever killed it: free what `flow` owns outside the pool */
+    ngx_queue_t                   ops;              /* outstanding: detached when the request dies (core's) */
+    ngx_event_t                   timer;
+    unsigned                      replied:1;
+};
+
+/* --- answers: each ends the request --- */
+
+/* body is malloc'ed (or NULL with len 0); the request frees it. public: JSON. */
+void ngx_http_foodsvc_reply(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, char *body, size_t len);
+/* For bytes that are valid during this call only, `tail` (static, may be empty) behind them. */
+void ngx_http_foodsvc_reply_copy(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, const char *body, size_t len,
+    const char *tail);
+/* {"detail": "..."}; printf's format. */
+void ngx_http_foodsvc_reply_detail(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* 422 with the faults (500 when they ran out of memory); clears them. */
+void ngx_http_foodsvc_reply_faults(ngx_http_foodsvc_ctx_t *ctx, foodsvc_faults_t *faults);
+/* 503 with Retry-After: a queue is full, a server is away. */
+void ngx_http_foodsvc_reply_busy(ngx_http_foodsvc_ctx_t *ctx, const char *what);
+/* The answer that a store's failure gives: UNAVAILABLE 503, UNREADABLE and FAILED 500 (the reason is logged, not told), UNKNOWN 500. Not for OK, NOT_FOUND, EXISTS. */
+void ngx_http_foodsvc_reply_store(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_rc_e rc, const char *err);
+
+/* A streamed answer: begin, then pieces, each followed by `more` once the client has taken it (never before this call
+   returns), then the end. abort cuts the connection, so that a client can tell a part from the whole. */
+void ngx_http_foodsvc_stream_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status);
+void ngx_http_foodsvc_stream_piece(ngx_http_foodsvc_ctx_t *ctx, char *body, size_t len, ngx_http_foodsvc_handler_pt more);
+void ngx_http_foodsvc_stream_end(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_stream_abort(ngx_http_foodsvc_ctx_t *ctx);
+
+/* --- ops --- */
+
+/* Before submit: op->data becomes ctx and the op is detached when the request dies. In `done`: the ctx, or NULL when the request has gone; the op isn't outstanding any more. */
+void ngx_http_foodsvc_wait(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_op_t *op);
+ngx_http_foodsvc_ctx_t *ngx_http_foodsvc_arrived(ngx_http_foodsvc_op_t *op);
+
+/* --- partner calls (ngx_http_foodsvc_partner.c) --- */
+
+typedef enum {
+    NGX_HTTP_FOODSVC_ANSWERED = 0,      /* status and body are there */
+    NGX_HTTP_FOODSVC_NO_ADDRESS,        /* no url, or its host is unknown: nothing was sent */
+    NGX_HTTP_FOODSVC_NOT_SENT,          /* refused or unreachable: nothing was sent */
+    NGX_HTTP_FOODSVC_NO_ANSWER          /* sent, or perhaps sent: timed out, closed, no HTTP, too large an answer */
+} ngx_http_foodsvc_outcome_e;
+
+typedef struct ngx_http_foodsvc_call_s  ngx_http_foodsvc_call_t;
+
+struct ngx_http_foodsvc_call_s {
+    const char                   *service;      /* a name of foodsvc_names.h; FOODSVC_CARD_COMPANY: conf->card_company */
+    const char                   *method;       /* "GET" or "POST" */
+    const char                   *path;         /* in r->pool */
+    char                         *body;         /* malloc'ed, taken; NULL: none */
+    size_t                        len;
+    const char                   *idempotency_key;      /* in r->pool; NULL: none. With one, a call that got no answer is made once more, when the time allows */
+    void                        (*done)(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);  /* once, never before ngx_http_foodsvc_call() returned; not when the request died */
+    void                         *data;         /* the handler's */
+    /* out */
+    ngx_http_foodsvc_outcome_e    outcome;
+    ngx_uint_t                    status;
+    const char                   *answer;       /* in the subrequest's pool: valid while the request lives */
+    size_t                        answer_len;
+};
+
+/* call is in r->pool. Several calls of one request may run side by side. X-API-Key goes with calls to PaymentService only. */
+void ngx_http_foodsvc_call(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
+
+/* --- the handlers that route.c calls --- */
+
+void ngx_http_foodsvc_order_post(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_order_list(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_order_get(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_order_cancel(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_order_delete(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_payment_post(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_payment_reimburse(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_payment_callback(ngx_http_foodsvc_ctx_t *ctx);
+void ngx_http_foodsvc_health(ngx_http_foodsvc_ctx_t *ctx);
+
+#endif

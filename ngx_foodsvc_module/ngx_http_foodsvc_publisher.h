@@ -1,0 +1,42 @@
+/*
+ * RabbitMQ inside nginx: one publisher thread per worker, with publisher confirms.
+ */
+#ifndef NGX_HTTP_FOODSVC_PUBLISHER_H
+#define NGX_HTTP_FOODSVC_PUBLISHER_H
+
+#include "ngx_http_foodsvc_op.h"
+#include "foodsvc_uuid.h"
+
+typedef enum {
+    NGX_HTTP_FOODSVC_PUBLISHED = 0,     /* confirmed by the broker; CHECK: the broker answered */
+    NGX_HTTP_FOODSVC_PUBLISH_AWAY       /* not confirmed before its deadline or the end of the process; it may have arrived all the same */
+} ngx_http_foodsvc_publish_rc_e;
+
+typedef struct {
+    ngx_http_foodsvc_op_t          op;          /* first */
+    ngx_flag_t                     check;       /* no message: a round trip to the broker (health) */
+    char                           queue[256];  /* the default exchange's routing key; declared durable, with no arguments, before its first use on a connection */
+    char                           message_id[FOODSVC_UUID_TEXT + 1];
+    char                          *body;        /* malloc'ed, owned by the op */
+    size_t                         len;
+    ngx_msec_t                     timeout;     /* from submit; an unsent or unconfirmed message is sent again after a reconnect until then */
+    ngx_http_foodsvc_publish_rc_e  rc;
+} ngx_http_foodsvc_publish_op_t;
+
+typedef struct {
+    ngx_str_t   url;            /* amqp[s]://user:password@host:port/vhost, NUL-terminated */
+    ngx_msec_t  timeout;        /* of connecting, login and RPCs */
+    ngx_uint_t  queue;          /* messages waiting, beside those in flight */
+    ngx_uint_t  window;         /* unconfirmed messages in flight: 64-256 */
+    ngx_uint_t  heartbeat;      /* seconds */
+} ngx_http_foodsvc_publisher_conf_t;
+
+ngx_int_t ngx_http_foodsvc_publisher_init_process(ngx_cycle_t *cycle, ngx_http_foodsvc_publisher_conf_t *conf);
+/* Waits for outstanding confirms up to a deadline (timeout), joins the thread, fires what is left with AWAY. */
+void ngx_http_foodsvc_publisher_exit_process(ngx_cycle_t *cycle);
+
+ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_publish_op(void);
+/* NGX_OK: queued, done will fire. NGX_BUSY: full; the op is still the caller's. */
+ngx_int_t ngx_http_foodsvc_publish(ngx_http_foodsvc_publish_op_t *op);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * MongoDB inside nginx: store threads behind bounded queues, with group commit.
+ *
+ * One instance per nginx worker (init_process). Ops of one kind that queued while the last batch ran go out as one batch
+ * of foodsvc_store.h. Reads and writes have separate threads, so that slow writes do not hold up reads.
+ */
+#ifndef NGX_HTTP_FOODSVC_STORE_H
+#define NGX_HTTP_FOODSVC_STORE_H
+
+#include "ngx_http_foodsvc_op.h"
+#include "foodsvc_store.h"
+
+typedef enum {
+    NGX_HTTP_FOODSVC_STORE_ORDER_INSERT = 0,
+    NGX_HTTP_FOODSVC_STORE_ORDER_FIND,
+    NGX_HTTP_FOODSVC_STORE_ORDER_DELETE,
+    NGX_HTTP_FOODSVC_STORE_ORDER_CHANGE,
+    NGX_HTTP_FOODSVC_STORE_ORDER_PAGE,
+    NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE,
+    NGX_HTTP_FOODSVC_STORE_OUTBOX_CLEAR,
+    NGX_HTTP_FOODSVC_STORE_URL_FIND,            /* and resolves its host: getaddrinfo blocks, so it is done here */
+    NGX_HTTP_FOODSVC_STORE_RESOLVE,             /* the same for a url that is known (Redis, a setting) */
+    NGX_HTTP_FOODSVC_STORE_PING,
+    NGX_HTTP_FOODSVC_STORE_KINDS
+} ngx_http_foodsvc_store_kind_e;
+
+#define NGX_HTTP_FOODSVC_STORE_ADDRS  8
+
+typedef struct {
+    ngx_http_foodsvc_op_t          op;          /* first */
+    ngx_http_foodsvc_store_kind_e  kind;
+    char                           id[FOODSVC_UUID_TEXT + 1];
+    union {
+        foodsvc_store_order_op_t    order;      /* INSERT: order is owned by the op and freed with it */
+        foodsvc_store_change_op_t   change;
+        foodsvc_store_page_t        page;       /* `after` is owned by the op */
+        foodsvc_store_payment_op_t  payment;    /* `insert` is owned by the op; id points to payment_id */
+        foodsvc_store_mark_t        mark;
+        struct {
+            foodsvc_service_url_t   url;        /* name in; url out (URL_FIND) or in (RESOLVE) */
+            size_t                  naddrs;
+            struct {
+                struct sockaddr_storage  sockaddr;
+                socklen_t                socklen;
+            }                       addrs[NGX_HTTP_FOODSVC_STORE_ADDRS];
+        } url;
+    } u;
+    char                           payment_id[256];     /* payments: the order id, which need not be a UUID */
+    foodsvc_store_rc_e             rc;          /* of kinds whose u has none */
+    char                           err[FOODSVC_ERR];
+} ngx_http_foodsvc_store_op_t;
+
+typedef struct {
+    ngx_str_t   uri;            /* NUL-terminated */
+    ngx_uint_t  read_threads;
+    ngx_uint_t  write_threads;
+    ngx_uint_t  queue;          /* ops waiting, per worker */
+    ngx_msec_t  timeout;
+} ngx_http_foodsvc_store_conf_t;
+
+ngx_int_t ngx_http_foodsvc_store_init_process(ngx_cycle_t *cycle, ngx_http_foodsvc_store_conf_t *conf);
+/* Waits for the threads to end what they do, fires what is left with UNAVAILABLE. */
+void ngx_http_foodsvc_store_exit_process(ngx_cycle_t *cycle);
+
+/* A zeroed op with destroy set; NULL: no memory. Results in it (order, payment, page) that the callback takes must be set to NULL there, the rest is freed. */
+ngx_http_foodsvc_store_op_t *ngx_http_foodsvc_store_op(ngx_http_foodsvc_store_kind_e kind);
+/* NGX_OK: queued, done will fire. NGX_BUSY: the queue is full: the op is still the caller's (answer 503, destroy it). */
+ngx_int_t ngx_http_foodsvc_store_submit(ngx_http_foodsvc_store_op_t *op);
+
+#endif
