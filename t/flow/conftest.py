@@ -1,0 +1,185 @@
+"""What the flow tests share: the running system, its clients, and the partners.
+
+The system is started by t/run (or by hand: make up PARTNERS=none, then `. build/run/env`), and named by the variables of
+its env file. The databases are read with drivers of other languages on purpose: they see what a foreign service would see.
+"""
+
+import json
+import os
+import time
+import uuid
+
+import pika
+import pymongo
+import pytest
+import redis
+import requests
+
+from partners import Partners
+
+PRODUCT = "Lasagna"
+STATUSES = ["created", "paymentPaid", "deliveryScheduled", "driverAvailable", "cookingScheduled", "cookingMeal",
+            "cookingDone", "pickedUp", "inTransit", "delivered"]
+
+
+def wait_for(check, timeout=15.0, what="the condition"):
+    """Asks until check() gives something true, and returns that."""
+    end = time.monotonic() + timeout
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > end:
+            pytest.fail(f"{what} did not come within {timeout} s")
+        time.sleep(0.03)
+
+
+class Api:
+    """One of our services, with the key and the certificate authority of the installation."""
+
+    def __init__(self, url):
+        self.url = url
+        self.session = requests.Session()
+        self.session.verify = os.environ["CA_CERT"]
+        self.key = {"X-API-Key": os.environ["API_KEY"]}
+
+    def call(self, method, path, key=True, headers=None, **kwargs):
+        kwargs.setdefault("timeout", 20)
+        all_headers = dict(self.key if key else {}, **(headers or {}))
+        return self.session.request(method, self.url + path, headers=all_headers, **kwargs)
+
+    def get(self, path, **kwargs):
+        return self.call("GET", path, **kwargs)
+
+    def post(self, path, **kwargs):
+        return self.call("POST", path, **kwargs)
+
+    def delete(self, path, **kwargs):
+        return self.call("DELETE", path, **kwargs)
+
+
+class Queue:
+    """The queue as a partner or an operator uses it, over a connection for each act."""
+
+    def __init__(self, url):
+        self.parameters = pika.URLParameters(url)
+
+    def _with(self, act):
+        connection = pika.BlockingConnection(self.parameters)
+        try:
+            return act(connection.channel())
+        finally:
+            connection.close()
+
+    def send(self, body, queue="OrderService", **properties):
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        properties.setdefault("content_type", "application/json")
+        properties.setdefault("delivery_mode", 2)
+
+        def act(channel):
+            channel.queue_declare(queue, durable=True)
+            channel.basic_publish("", queue, body, pika.BasicProperties(**properties))
+        self._with(act)
+
+    def event(self, order_id, status, customer_id="53c5711d-f5d4-45eb-8651-f0ba9092ba0d", **more):
+        self.send({"metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": customer_id},
+                   "status": status, **more})
+
+    def take(self, queue):
+        """(body, properties) of the next message, acknowledged; None when the queue is empty or not there."""
+        def act(channel):
+            method, properties, body = channel.basic_get(queue, auto_ack=True)
+            return None if method is None else (body, properties)
+        try:
+            return self._with(act)
+        except pika.exceptions.ChannelClosedByBroker:
+            return None
+
+    def take_where(self, queue, match, timeout=15.0):
+        """Takes messages until one matches; the others are dropped: they are other tests' leftovers."""
+        def check():
+            message = self.take(queue)
+            while message is not None and not match(*message):
+                message = self.take(queue)
+            return message
+        return wait_for(check, timeout, f"a message in {queue}")
+
+    def depth(self, queue):
+        def act(channel):
+            return channel.queue_declare(queue, passive=True).method.message_count
+        return self._with(act)
+
+
+class System:
+    """The system under test."""
+
+    def __init__(self):
+        self.order = Api(os.environ["ORDER_URL"])
+        self.payment = Api(os.environ["PAYMENT_URL"])
+        self.mongo = pymongo.MongoClient(os.environ["MONGO_URL"], tz_aware=True)
+        self.db = self.mongo["api_db"]
+        self.redis = redis.Redis.from_url(os.environ["REDIS_URL"])
+        self.queue = Queue(os.environ["AMQP_URL"])
+
+    def payload(self, quantity=1, customer_id=None):
+        return {"items": [{"product": PRODUCT, "quantity": quantity}], "customer_id": customer_id or str(uuid.uuid4())}
+
+    def place(self, **kwargs):
+        answer = self.order.post("/v1/orders", json=self.payload(**kwargs))
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def doc(self, order_id):
+        return self.db.orders.find_one({"_id": order_id})
+
+    def show(self, order_id):
+        answer = self.order.get(f"/v1/orders/{order_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def history(self, order_id):
+        return [step["status"] for step in self.doc(order_id)["updated"]]
+
+    def wait_status(self, order_id, status, timeout=15.0):
+        """Until MongoDB and the API both say so."""
+        wait_for(lambda: (self.doc(order_id) or {}).get("status") == status, timeout, f"{order_id} at {status} in MongoDB")
+        return wait_for(lambda: (self.show(order_id)["status"] == status) and self.show(order_id), timeout,
+                        f"{order_id} at {status} in the API")
+
+    def callback(self, order_id, status, transaction_id=None):
+        return self.payment.post("/v1/payments/callback", json={
+            "status": status, "caller_id": order_id, "transaction_id": transaction_id or str(uuid.uuid4())})
+
+    def paid(self, **kwargs):
+        """An order that was paid and whose delivery is scheduled: as far as it goes without an event of a partner."""
+        order = self.place(**kwargs)
+        assert self.callback(order["id"], "paymentPaid").status_code == 201
+        return self.wait_status(order["id"], "deliveryScheduled")
+
+
+@pytest.fixture(scope="session")
+def running():
+    return System()
+
+
+@pytest.fixture(scope="session")
+def all_partners():
+    ports = {service: int(os.environ[name]) for service, name in [
+        ("CustomerService", "CUSTOMER_PORT"), ("DeliveryService", "DELIVERY_PORT"), ("KitchenService", "KITCHEN_PORT"),
+        ("CreditCardCompany", "CARD_PORT")]}
+    partners = Partners(ports)
+    yield partners
+    partners.close()
+
+
+@pytest.fixture
+def partners(all_partners):
+    all_partners.reset()
+    yield all_partners
+    all_partners.reset()
+
+
+@pytest.fixture
+def system(running, partners):
+    return running

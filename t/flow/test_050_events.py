@@ -1,0 +1,106 @@
+"""Events on the queue: duplicate, late, early, swapped, and those that cannot be processed."""
+
+import json
+import uuid
+
+import pytest
+
+from conftest import wait_for
+
+DEAD = "OrderService.dead"
+
+
+def test_duplicates_change_nothing(system, partners):
+    order = system.paid()
+    for _ in range(3):
+        system.queue.event(order["id"], "driverAvailable")
+    system.wait_status(order["id"], "cookingScheduled")
+    for _ in range(3):
+        system.queue.event(order["id"], "cookingMeal")
+    system.queue.event(order["id"], "cookingDone")
+    system.wait_status(order["id"], "cookingDone")
+    assert system.history(order["id"]) == ["paymentPaid", "deliveryScheduled", "driverAvailable", "cookingScheduled",
+                                           "cookingMeal", "cookingDone"]
+    assert len(partners.calls_of("kitchen", order["id"])) == 1
+    assert len(partners.calls_of("delivery", order["id"])) == 1
+
+
+def test_an_early_event_moves_the_order_forward_and_the_overtaken_one_is_late(system):
+    order = system.paid()
+    system.queue.event(order["id"], "driverAvailable")
+    system.wait_status(order["id"], "cookingScheduled")
+    system.queue.event(order["id"], "inTransit")
+    system.wait_status(order["id"], "inTransit")
+    system.queue.event(order["id"], "pickedUp")
+    system.queue.event(order["id"], "delivered")
+    system.wait_status(order["id"], "delivered")
+    assert system.history(order["id"])[-3:] == ["cookingScheduled", "inTransit", "delivered"]
+
+
+def test_an_early_driver_still_gets_the_kitchen_asked(system, partners):
+    order = system.place()
+    system.queue.event(order["id"], "driverAvailable", delivery_id=str(uuid.uuid4()))
+    system.wait_status(order["id"], "cookingScheduled")
+    assert len(partners.calls_of("kitchen", order["id"])) == 1
+    assert partners.calls_of("delivery", order["id"]) == []
+
+
+def test_payment_failed(system, partners):
+    order = system.place()
+    assert system.callback(order["id"], "paymentFailed").status_code == 201
+    system.wait_status(order["id"], "paymentFailed")
+    assert partners.calls_of("delivery", order["id"]) == []
+
+
+def test_paid_after_failed_is_given_back(system, partners):
+    order = system.place()
+    system.callback(order["id"], "paymentFailed")
+    system.wait_status(order["id"], "paymentFailed")
+    system.callback(order["id"], "paymentPaid")
+    wait_for(lambda: partners.calls_of("reimburse", order["id"]), what="the reimbursement")
+    assert system.callback(order["id"], "reimbursed").status_code == 201
+    system.wait_status(order["id"], "reimbursed")
+    assert len(partners.calls_of("reimburse", order["id"])) == 1
+    assert partners.calls_of("delivery", order["id"]) == []
+
+
+def metadata(order_id=None):
+    return {"receiver": "OrderService", "order_id": order_id or str(uuid.uuid4()), "customer_id": str(uuid.uuid4())}
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"not json", b"[]", b"7", b"null", b'{"status":"delivered"}', b'{"metadata":7,"status":"delivered"}',
+    json.dumps({"metadata": metadata("x"), "status": "delivered"}).encode(),
+    json.dumps({"metadata": {"receiver": "OrderService"}, "status": "delivered"}).encode(),
+    json.dumps({"metadata": metadata(), "status": "eaten"}).encode(),
+    json.dumps({"metadata": metadata()}).encode(),
+    json.dumps({"metadata": metadata(), "status": 7}).encode(),
+    b'{"metadata":"' + b"a" * 1_000_000 + b'"}',
+    b"[" * 1_000_000,
+    b"\xff\xfe",
+])
+def test_what_cannot_be_processed_is_dead_with_its_reason_and_the_queue_goes_on(system, body):
+    system.queue.send(body, message_id=(mark := str(uuid.uuid4())))
+    order = system.place()
+    system.callback(order["id"], "paymentPaid")
+    dead, properties = system.queue.take_where(DEAD, lambda _, p: p.message_id == mark)
+    assert dead == body
+    assert properties.headers["x-foodsvc-reason"]
+    system.wait_status(order["id"], "deliveryScheduled")
+
+
+def test_a_message_may_come_without_properties(system):
+    order = system.paid()
+    system.queue.send({"metadata": metadata(order["id"]), "status": "driverAvailable", "more": [1, {}]},
+                      content_type=None, delivery_mode=None)
+    system.wait_status(order["id"], "cookingScheduled")
+
+
+def test_an_event_of_an_unknown_order_is_tried_again(system):
+    order_id = str(uuid.uuid4())
+    system.queue.event(order_id, "paymentPaid")
+    system.db.orders.insert_one({
+        "_id": order_id, "items": [{"product": "Lasagna", "quantity": 1}], "status": "created",
+        "created": "2026-11-23 10:22:51.910000", "customer_id": str(uuid.uuid4()), "kitchen_id": None,
+        "delivery_id": None, "updated": []})
+    system.wait_status(order_id, "deliveryScheduled")
