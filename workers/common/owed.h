@@ -1,0 +1,61 @@
+/*
+ * Doing what an order owes: the calls to PaymentService, CustomerService, DeliveryService and KitchenService, for orderd and sweepd.
+ *
+ * One debt at a time: owed_start() queues it, owed_run() calls, and `done` gets what to store. Each call carries an idempotency
+ * key that is made of the order's id, so doing a debt twice costs nothing; who calls holds the order's claim all the same.
+ * What an answer means:
+ *   DONE      2xx that can be read; 404 from DeliveryService's cancel (nothing to cancel);
+ *             PaymentService's 400, 409, 410 and 422 to a payment request: then the change is paymentFailed
+ *   REFUSED   400, 409, 410, 422 otherwise, and 404 from CustomerService: asking again will hardly help
+ *   LATER     all else: nobody there, no answer, a 5xx, an answer that can't be read, 401 (our key is wrong), an unknown url
+ * A service that was unreachable several times in a row is left alone for a short while: its debts are LATER at once.
+ * One thread.
+ */
+#ifndef OWED_H
+#define OWED_H
+
+#include "foodsvc_codec.h"
+#include "worker_http.h"
+#include "worker_urls.h"
+
+typedef struct owed_s owed_t;
+
+typedef enum {
+    OWED_DONE,
+    OWED_LATER,
+    OWED_REFUSED
+} owed_rc_e;
+
+typedef struct {
+    owed_rc_e         rc;
+    foodsvc_owes_e    what;
+    bool              has_change;               /* DONE, and there is something to store (an accepted payment request has nothing) */
+    foodsvc_change_t  change;
+    char              reason[FOODSVC_ERR];      /* unless DONE: one line, "DeliveryService answered 503"; no card data */
+} owed_result_t;
+
+/* Exactly once for each owed_start(), from owed_run(), worker_http_run() or worker_http_close(). */
+typedef void (*owed_done_f)(void *ctx, const owed_result_t *result);
+
+typedef struct {
+    worker_http_t *http;            /* borrowed, like urls */
+    worker_urls_t *urls;
+    const char    *api_key;         /* for PaymentService; copied */
+    int64_t        timeout_ms;      /* of one call */
+} owed_conf_t;
+
+/* NULL: no memory. */
+owed_t *owed_open(const owed_conf_t *conf);
+/* After worker_http_close(); debts not yet begun are LATER. */
+void owed_close(owed_t *owed);
+/* New settings; calls in flight keep theirs. False: no memory, nothing changed. */
+bool owed_configure(owed_t *owed, const owed_conf_t *conf);
+
+/* `what`: one bit of foodsvc_order_owes(order). The order is not kept. False: no memory, done does not fire. */
+bool owed_start(owed_t *owed, const foodsvc_order_t *order, foodsvc_owes_e what, owed_done_f done, void *ctx);
+/* Begins what was started; to be called in each round of the loop. */
+void owed_run(owed_t *owed);
+/* Nothing is queued to begin? */
+bool owed_idle(const owed_t *owed);
+
+#endif
