@@ -25,6 +25,12 @@ typedef struct {
     bool    no_memory;
 } foodsvc_faults_t;
 
+/* Further faults are dropped. */
+#define FOODSVC_FAULTS_MAX      100
+/* An "input" whose text is longer is not echoed: a string is cut there, an array or object is shown empty. So an answer is
+   bounded: at most FOODSVC_FAULTS_MAX entries of about twice this. */
+#define FOODSVC_FAULT_INPUT_MAX 1024
+
 /*
  * Adds a fault. loc, input and ctx are stolen (also on failure); ctx may be NULL (then the entry has none).
  * type and msg are copied. Running out of memory sets no_memory; the caller answers 500.
@@ -52,6 +58,9 @@ json_t *foodsvc_json_parse(const char *text, size_t len, const foodsvc_json_limi
 
 /* The same for texts that are not a request's: one line of reason in err instead of a fault. */
 json_t *foodsvc_json_load(const char *text, size_t len, const foodsvc_json_limits_t *limits, char *err, size_t errlen);
+
+/* A JSON string of any bytes: those that are no UTF-8 become U+FFFD. NULL: no memory. */
+json_t *foodsvc_json_string(const char *text, size_t len);
 
 /* Compact text with the members in their order, numbers as they read; the caller frees it. NULL: no memory. */
 char *foodsvc_json_dump(const json_t *value, size_t *len);
