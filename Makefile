@@ -84,3 +84,35 @@ headers:
 	@scripts/check-headers $(PKGS) $(WORKER_PKGS) cmocka
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# Setting up, running
+
+SYSTEM := BUILD=$(BUILD) $(BUILD)/venv/bin/python scripts/system
+export RUN PARTNERS SPEED ORDERDS PORTS SANITIZE
+
+.PHONY: setup
+setup:  ## install what is missing on this machine; make the development certificate, key and passwords
+	@BUILD=$(BUILD) scripts/setup
+
+# In a make of its own: what setup installs (pkg-config, headers) is asked for when a Makefile is read.
+.PHONY: ready
+ready: setup
+	@+$(MAKE) --no-print-directory build
+
+.PHONY: up down status logs
+up: ready       ## start the whole system (PARTNERS=sim|prism|none SPEED=60); . build/run/env then knows it
+	@$(SYSTEM) up
+down:           ## end it; its data stays
+	@[ ! -x $(BUILD)/venv/bin/python ] || $(SYSTEM) down
+status:         ## what runs, and whether it answers
+	@$(SYSTEM) status
+logs:           ## what the parts say; followed on a terminal
+	@$(SYSTEM) logs
+
+.PHONY: start-% stop-% kill-%
+start-%:        ## start one part: mongo redis rabbit sim nginx orderd sweepd
+	@$(SYSTEM) start $*
+stop-%:         ## stop one part
+	@$(SYSTEM) stop $*
+kill-%:         ## SIGKILL one part
+	@$(SYSTEM) kill $*
