@@ -17,6 +17,7 @@ typedef struct {
     ngx_flag_t                     check;       /* no message: a round trip to the broker (health) */
     char                           queue[256];  /* the default exchange's routing key; declared durable, with no arguments, before its first use on a connection */
     char                           message_id[FOODSVC_UUID_TEXT + 1];
+    char                           key[FOODSVC_UUID_TEXT + 1];    /* the caller's own: the order that the event is of; not sent */
     char                          *body;        /* malloc'ed, owned by the op */
     size_t                         len;
     ngx_msec_t                     timeout;     /* from submit; an unsent or unconfirmed message is sent again after a reconnect until then */
