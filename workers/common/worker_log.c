@@ -173,7 +173,7 @@ static bool is_bare(const char *text)
 }
 
 
-static void put_field(line_t *line, const worker_log_field_t *field)
+static void put_field(line_t *line, worker_log_field_t field)
 {
     bool  json = state.format == WORKER_LOG_JSON;
     char  number[24];
@@ -183,21 +183,21 @@ static void put_field(line_t *line, const worker_log_field_t *field)
     }
     if (json) {
         put(line, "\"", 1);
-        puts_line(line, field->key);
+        puts_line(line, field.key);
         put(line, "\":", 2);
     } else {
-        puts_line(line, field->key);
+        puts_line(line, field.key);
         put(line, "=", 1);
     }
 
-    if (field->text == NULL) {
-        snprintf(number, sizeof(number), "%lld", (long long) field->number);
+    if (field.text == NULL) {
+        snprintf(number, sizeof(number), "%lld", (long long) field.number);
         puts_line(line, number);
-    } else if (!json && is_bare(field->text)) {
-        put_escaped(line, field->text);
+    } else if (!json && is_bare(field.text)) {
+        put_escaped(line, field.text);
     } else {
         put(line, "\"", 1);
-        put_escaped(line, field->text);
+        put_escaped(line, field.text);
         put(line, "\"", 1);
     }
 }
@@ -218,16 +218,16 @@ void worker_log_write(worker_log_level_e level, const char *message, const worke
     if (state.format == WORKER_LOG_JSON) {
         put(&line, "{", 1);
     }
-    put_field(&line, &worker_text("time", foodsvc_time_format(foodsvc_time_now(), when)));
-    put_field(&line, &worker_text("level", worker_log_level_names[level]));
-    put_field(&line, &worker_text("program", state.program));
-    put_field(&line, &worker_int("pid", getpid()));
-    put_field(&line, &worker_text("msg", message));
+    put_field(&line, worker_text("time", foodsvc_time_format(foodsvc_time_now(), when)));
+    put_field(&line, worker_text("level", worker_log_level_names[level]));
+    put_field(&line, worker_text("program", state.program));
+    put_field(&line, worker_int("pid", getpid()));
+    put_field(&line, worker_text("msg", message));
     for (; fields->key && line.len < sizeof(line.bytes) - 256; fields++) {
-        put_field(&line, fields);
+        put_field(&line, *fields);
     }
     if (left_out > 0) {
-        put_field(&line, &worker_int("left_out", left_out));
+        put_field(&line, worker_int("left_out", left_out));
     }
     if (state.format == WORKER_LOG_JSON) {
         line.bytes[line.len++] = '}';

@@ -36,8 +36,15 @@ typedef struct {
     int64_t     number;
 } worker_log_field_t;
 
-#define worker_text(k, v)   ((worker_log_field_t) { (k), (v) ? (v) : "", 0 })
-#define worker_int(k, v)    ((worker_log_field_t) { (k), NULL, (int64_t) (v) })
+static inline worker_log_field_t worker_text(const char *key, const char *text)
+{
+    return (worker_log_field_t) { key, text ? text : "", 0 };
+}
+
+static inline worker_log_field_t worker_int(const char *key, int64_t number)
+{
+    return (worker_log_field_t) { key, NULL, number };
+}
 
 /* Before the first line; again at a reload. program is borrowed. Until then: key=value, info. */
 void worker_log_setup(const char *program, worker_log_format_e format, worker_log_level_e level);
