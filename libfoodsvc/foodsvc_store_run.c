@@ -1,0 +1,407 @@
+/*
+ * How a change happens once: the one owner of "read, decide, write under a condition, look again".
+ *
+ * A job takes up to FOODSVC_STORE_BATCH ops of one kind and groups them by id. Each round reads the documents of the
+ * groups that are still open in one $in, lets the kind decide each group, and sends all writes as one unordered bulk. A
+ * write's filter holds what was decided on (the kind's matter), and every write sets `rev` to the job's random token. Then
+ *
+ *   all matched          every group is done
+ *   fewer matched        the next round reads again: a document that carries our rev is ours, any other is decided again,
+ *                        on its new state
+ *   no answer, or no     the same, and the read asks for what a majority has. The group stays `maybe`: the write may still
+ *   majority yet         come through later. That does no harm: its filter holds the state that it was decided on, so
+ *                        either it wins against the next attempt, whose filter then misses and whose read finds our rev,
+ *                        or it misses itself
+ *   not the primary      the next round, on the new one
+ *   nothing was sent     UNAVAILABLE, or UNKNOWN when an earlier write of this group got no answer
+ *
+ * So a result is read or acknowledged, never guessed; UNKNOWN means that the looking failed too. Rounds end with the call's
+ * deadline, and a short random pause keeps those apart that fight for one document.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "foodsvc_store_int.h"
+#include "foodsvc_time.h"
+
+#define ROUNDS          24
+#define PAUSE_MAX_MS    32
+
+/* --- groups --- */
+
+static int compare_sorted(const void *a, const void *b)
+{
+    const foodsvc_store_sorted_t  *left = a, *right = b;
+    int                            order = strcmp(left->id, right->id);
+
+    return order != 0 ? order : (left->op > right->op) - (left->op < right->op);
+}
+
+static int compare_group(const void *key, const void *member)
+{
+    const foodsvc_store_group_t *group = member;
+
+    return strcmp(key, group->id);
+}
+
+static void make_groups(foodsvc_store_job_t *job)
+{
+    foodsvc_store_group_t  *group = NULL;
+    size_t                  i;
+
+    for (i = 0; i < job->nops; i++) {
+        job->sorted[i].id = *(const char **) job->ops[i];
+        job->sorted[i].op = i;
+    }
+    qsort(job->sorted, job->nops, sizeof(job->sorted[0]), compare_sorted);
+    for (i = 0; i < job->nops; i++) {
+        if (group == NULL || strcmp(group->id, job->sorted[i].id) != 0) {
+            group = &job->groups[job->ngroups++];
+            group->id = job->sorted[i].id;
+            group->first = i;
+            group->open = true;
+        }
+        group->count++;
+    }
+    job->nopen = job->ngroups;
+}
+
+void *foodsvc_store_op(const foodsvc_store_job_t *job, const foodsvc_store_group_t *group, size_t i)
+{
+    return job->ops[job->sorted[group->first + i].op];
+}
+
+static void drop_decision(foodsvc_store_job_t *job, foodsvc_store_group_t *group)
+{
+    if (group->filter != NULL) {
+        bson_destroy(group->filter);
+        group->filter = NULL;
+    }
+    if (group->write != NULL) {
+        bson_destroy(group->write);
+        group->write = NULL;
+    }
+    if (group->subject != NULL) {
+        job->kind->free(group->subject);
+        group->subject = NULL;
+    }
+    group->kind = FOODSVC_STORE_NO_WRITE;
+}
+
+void foodsvc_store_settle(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
+    const char *err)
+{
+    size_t  i;
+
+    for (i = 0; i < group->count; i++) {
+        job->kind->result(job, group, i, rc, err);
+    }
+    drop_decision(job, group);
+    group->open = false;
+    job->nopen--;
+}
+
+/* When no more can be found out about a group. */
+static void give_up(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc, const char *err)
+{
+    if (group->maybe || group->look) {
+        rc = FOODSVC_STORE_UNKNOWN;
+    }
+    foodsvc_store_settle(job, group, rc, err);
+}
+
+static void give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const char *err)
+{
+    size_t  i;
+
+    for (i = 0; i < job->ngroups; i++) {
+        if (job->groups[i].open) {
+            give_up(job, &job->groups[i], rc, err);
+        }
+    }
+}
+
+/* --- reading --- */
+
+static bool carries_rev(const bson_t *doc, const char *rev)
+{
+    bson_iter_t  iter;
+
+    return bson_iter_init_find(&iter, doc, FOODSVC_STORE_REV) && BSON_ITER_HOLDS_UTF8(&iter)
+        && strcmp(bson_iter_utf8(&iter, NULL), rev) == 0;
+}
+
+static mongoc_cursor_t *open_cursor(foodsvc_store_job_t *job)
+{
+    mongoc_cursor_t        *cursor;
+    mongoc_read_concern_t  *concern;
+    bson_t                  filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, in, ids, fields;
+    char                    text[16];
+    const char             *key;
+    bool                    majority = false;
+    uint32_t                n = 0;
+    size_t                  i;
+
+    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &in);
+    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
+    for (i = 0; i < job->ngroups; i++) {
+        if (job->groups[i].open) {
+            bson_uint32_to_string(n++, &key, text, sizeof(text));
+            BSON_APPEND_UTF8(&ids, key, job->groups[i].id);
+            majority = majority || job->groups[i].maybe;
+        }
+    }
+    bson_append_array_end(&in, &ids);
+    bson_append_document_end(&filter, &in);
+
+    BSON_APPEND_INT32(&opts, "batchSize", FOODSVC_STORE_BATCH + 1);
+    BSON_APPEND_INT64(&opts, "maxTimeMS", job->call.store->read_ms);
+    if (job->kind->field != NULL) {
+        BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &fields);
+        BSON_APPEND_INT32(&fields, FOODSVC_STORE_REV, 1);
+        if (strcmp(job->kind->field, FOODSVC_STORE_REV) != 0) {
+            BSON_APPEND_INT32(&fields, job->kind->field, 1);
+        }
+        bson_append_document_end(&opts, &fields);
+    }
+    if (majority) {
+        concern = mongoc_read_concern_new();
+        mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+        mongoc_read_concern_append(concern, &opts);
+        mongoc_read_concern_destroy(concern);
+    }
+    cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
+    bson_destroy(&filter);
+    bson_destroy(&opts);
+    return cursor;
+}
+
+/* Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open. */
+static bool read_and_decide(foodsvc_store_job_t *job)
+{
+    mongoc_cursor_t        *cursor = open_cursor(job);
+    foodsvc_store_group_t  *group;
+    foodsvc_store_rc_e      rc;
+    const bson_t           *doc;
+    bson_error_t            error;
+    bson_iter_t             iter;
+    char                    err[FOODSVC_ERR];
+    size_t                  i;
+
+    while (mongoc_cursor_next(cursor, &doc)) {
+        group = NULL;
+        if (bson_iter_init_find(&iter, doc, "_id") && BSON_ITER_HOLDS_UTF8(&iter)) {
+            group = bsearch(bson_iter_utf8(&iter, NULL), job->groups, job->ngroups, sizeof(*group), compare_group);
+        }
+        if (group == NULL || !group->open || group->seen) {
+            continue;
+        }
+        group->seen = true;
+        group->look = false;
+        group->ours = carries_rev(doc, job->rev);
+        job->kind->decide(job, group, doc);
+    }
+    if (mongoc_cursor_error(cursor, &error)) {
+        rc = foodsvc_store_read_error(&error, err);
+        mongoc_cursor_destroy(cursor);
+        give_up_all(job, rc, err);
+        return false;
+    }
+    mongoc_cursor_destroy(cursor);
+    for (i = 0; i < job->ngroups; i++) {
+        group = &job->groups[i];
+        if (group->open && !group->seen) {
+            group->look = false;
+            job->kind->decide(job, group, NULL);
+        }
+    }
+    return true;
+}
+
+/* --- writing --- */
+
+static bool add_write(mongoc_bulk_operation_t *bulk, const foodsvc_store_group_t *group, bson_error_t *error)
+{
+    switch (group->kind) {
+    case FOODSVC_STORE_INSERT:
+        return mongoc_bulk_operation_insert_with_opts(bulk, group->write, NULL, error);
+    case FOODSVC_STORE_UPDATE:
+        return mongoc_bulk_operation_update_one_with_opts(bulk, group->filter, group->write, NULL, error);
+    case FOODSVC_STORE_DELETE:
+        return mongoc_bulk_operation_remove_one_with_opts(bulk, group->filter, NULL, error);
+    case FOODSVC_STORE_NO_WRITE:
+        break;
+    }
+    bson_set_error(error, 0, 0, "nothing was decided");
+    return false;
+}
+
+/* Fills the bulk, inserts before all others: the driver sends neighbours of one kind as one command. Returns how many. */
+static size_t fill_bulk(foodsvc_store_job_t *job, mongoc_bulk_operation_t *bulk, foodsvc_store_group_t *sent[])
+{
+    foodsvc_store_group_t  *group;
+    bson_error_t            error;
+    size_t                  i, n = 0;
+    int                     pass;
+
+    for (pass = 0; pass < 2; pass++) {
+        for (i = 0; i < job->ngroups; i++) {
+            group = &job->groups[i];
+            if (!group->open || (group->kind == FOODSVC_STORE_INSERT) != (pass == 0)) {
+                continue;
+            }
+            if (!add_write(bulk, group, &error)) {
+                give_up(job, group, FOODSVC_STORE_FAILED, error.message);
+                continue;
+            }
+            sent[n++] = group;
+        }
+    }
+    return n;
+}
+
+static void take_outcome(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_outcome_e outcome,
+    const char *err)
+{
+    switch (outcome) {
+    case FOODSVC_WRITE_DONE:
+        foodsvc_store_settle(job, group, FOODSVC_STORE_OK, "");
+        return;
+    case FOODSVC_WRITE_MAYBE:
+        group->maybe = true;
+        group->look = true;
+        break;
+    case FOODSVC_WRITE_LOOK:
+        group->look = true;
+        break;
+    case FOODSVC_WRITE_AGAIN:
+        return;
+    case FOODSVC_WRITE_DUPLICATE:
+        if (group->kind == FOODSVC_STORE_INSERT && !(job->kind->exists_final && !group->maybe)) {
+            group->look = true;
+            break;
+        }
+        foodsvc_store_settle(job, group, group->kind == FOODSVC_STORE_INSERT ? FOODSVC_STORE_EXISTS
+            : FOODSVC_STORE_FAILED, "duplicate key");
+        return;
+    case FOODSVC_WRITE_REFUSED:
+        give_up(job, group, FOODSVC_STORE_FAILED, err);
+        return;
+    case FOODSVC_WRITE_UNSENT:
+        give_up(job, group, FOODSVC_STORE_UNAVAILABLE, err);
+        return;
+    }
+    group->tried = true;
+}
+
+static void write_all(foodsvc_store_job_t *job, char err[FOODSVC_ERR])
+{
+    mongoc_bulk_operation_t  *bulk;
+    foodsvc_store_group_t    *sent[FOODSVC_STORE_BATCH];
+    foodsvc_store_outcome_e   outcomes[FOODSVC_STORE_BATCH];
+    bson_t                    opts = BSON_INITIALIZER;
+    size_t                    i, n;
+
+    BSON_APPEND_BOOL(&opts, "ordered", false);
+    bulk = mongoc_collection_create_bulk_operation_with_opts(job->collection, &opts);
+    bson_destroy(&opts);
+    n = fill_bulk(job, bulk, sent);
+    if (n > 0) {
+        foodsvc_store_execute(bulk, outcomes, n, err);
+        for (i = 0; i < n; i++) {
+            take_outcome(job, sent[i], outcomes[i], err);
+        }
+    }
+    mongoc_bulk_operation_destroy(bulk);
+}
+
+/* --- the rounds --- */
+
+static void pause_round(unsigned round)
+{
+    unsigned         max = round < 5 ? 1u << round : PAUSE_MAX_MS;
+    struct timespec  ts;
+
+    /* The clock's low digits are random enough to keep two threads apart. */
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_nsec = (long) ((unsigned long) ts.tv_nsec * 2654435761UL % (max * 1000000UL));
+    ts.tv_sec = 0;
+    nanosleep(&ts, NULL);
+}
+
+static void run_rounds(foodsvc_store_job_t *job)
+{
+    char      err[FOODSVC_ERR] = "";
+    unsigned  round;
+    size_t    i;
+
+    for (round = 0; job->nopen > 0; round++) {
+        if (round > 0) {
+            pause_round(round);
+        }
+        /* Whatever is owed a look gets it, the deadline notwithstanding; but no further attempt. */
+        if (round == ROUNDS || (round > 1 && foodsvc_time_monotonic() > job->call.deadline)) {
+            give_up_all(job, FOODSVC_STORE_UNAVAILABLE, err[0] != '\0' ? err : "too many changed the same document");
+            return;
+        }
+        for (i = 0; i < job->ngroups; i++) {
+            drop_decision(job, &job->groups[i]);
+            job->groups[i].seen = job->groups[i].ours = false;
+        }
+        if (round == 0 && job->kind->write_first) {
+            for (i = 0; i < job->ngroups; i++) {
+                job->kind->decide(job, &job->groups[i], NULL);
+            }
+        } else if (!read_and_decide(job)) {
+            return;
+        }
+        if (job->nopen > 0) {
+            write_all(job, err);
+        }
+    }
+}
+
+static void run_job(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind, void **ops, size_t nops)
+{
+    foodsvc_store_job_t  *job = calloc(1, sizeof(*job));
+    foodsvc_store_job_t   none = { .kind = kind, .ops = ops };
+    foodsvc_uuid_t        rev;
+    char                  err[FOODSVC_ERR];
+    size_t                i;
+
+    if (job == NULL) {
+        for (i = 0; i < nops; i++) {
+            foodsvc_store_group_t group = { .first = 0, .count = 1 };
+
+            none.sorted[0].op = i;
+            kind->result(&none, &group, 0, FOODSVC_STORE_FAILED, "no memory");
+        }
+        return;
+    }
+    job->kind = kind;
+    job->ops = ops;
+    job->nops = nops;
+    foodsvc_uuid_v4(&rev);
+    foodsvc_uuid_format(&rev, job->rev);
+    make_groups(job);
+    if (!foodsvc_store_begin(store, &job->call, err)) {
+        give_up_all(job, FOODSVC_STORE_UNAVAILABLE, err);
+        free(job);
+        return;
+    }
+    job->collection = foodsvc_store_collection(&job->call, kind->collection);
+    run_rounds(job);
+    mongoc_collection_destroy(job->collection);
+    foodsvc_store_end(&job->call);
+    free(job);
+}
+
+void foodsvc_store_run(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind, void **ops, size_t nops)
+{
+    size_t  n;
+
+    for (; nops > 0; ops += n, nops -= n) {
+        n = nops < FOODSVC_STORE_BATCH ? nops : FOODSVC_STORE_BATCH;
+        run_job(store, kind, ops, n);
+    }
+}
