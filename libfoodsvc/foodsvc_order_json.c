@@ -262,7 +262,7 @@ static bool get_history(json_t *updated, foodsvc_order_t *order, char err[FOODSV
 }
 
 /* Leaves the members that we don't know in `root` and gives it to the order. */
-static bool keep_unknown(json_t *root, foodsvc_order_t *order)
+static void keep_unknown(json_t *root, foodsvc_order_t *order)
 {
     static const char *const known[] = {
         "id", "status", "items", "created", "customer_id", "kitchen_id", "delivery_id", "updated", "sum"
@@ -274,7 +274,6 @@ static bool keep_unknown(json_t *root, foodsvc_order_t *order)
     if (json_object_size(root) > 0) {
         order->unknown = json_incref(root);
     }
-    return true;
 }
 
 static bool get_order(json_t *root, const char *id, foodsvc_order_t *order, char err[FOODSVC_ERR])
@@ -293,8 +292,7 @@ static bool get_order(json_t *root, const char *id, foodsvc_order_t *order, char
                                 &order->kitchen_id, err)
            && get_optional_uuid(json_object_get(root, "delivery_id"), "delivery_id", &order->has_delivery_id,
                                 &order->delivery_id, err)
-           && get_history(json_object_get(root, "updated"), order, err)
-           && keep_unknown(root, order);
+           && get_history(json_object_get(root, "updated"), order, err);
 }
 
 foodsvc_order_t *foodsvc_order_from_cache(const char *text, size_t len, const char *id, char err[FOODSVC_ERR])
@@ -311,6 +309,8 @@ foodsvc_order_t *foodsvc_order_from_cache(const char *text, size_t len, const ch
     } else if (!get_order(root, id, order, err)) {
         foodsvc_order_free(order);
         order = NULL;
+    } else {
+        keep_unknown(root, order);
     }
     json_decref(root);
     return order;

@@ -1,0 +1,183 @@
+/*
+ * The payment's document in MongoDB.
+ *
+ * Beside the contract's fields: `reimburse` (bool, a reimbursement runs) and `outbox` {id, status} (an event that the broker
+ * has not confirmed). transaction_id is absent until the card company gave one. `rev` is the store's.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "foodsvc_bson.h"
+
+static bool append_metadata(const foodsvc_metadata_t *metadata, bson_t *doc)
+{
+    bson_t part;
+
+    return bson_append_document_begin(doc, "metadata", -1, &part)
+           && bson_append_utf8(&part, "receiver", -1, metadata->receiver, -1)
+           && bson_append_utf8(&part, "order_id", -1, metadata->order_id, -1)
+           && bson_append_utf8(&part, "customer_id", -1, metadata->customer_id, -1)
+           && bson_append_document_end(doc, &part);
+}
+
+static bool append_outbox(const foodsvc_payment_t *payment, bson_t *doc)
+{
+    bson_t part;
+
+    return payment->outbox_id[0] == '\0'
+           || (bson_append_document_begin(doc, "outbox", -1, &part)
+               && bson_append_utf8(&part, "id", -1, payment->outbox_id, -1)
+               && bson_append_utf8(&part, "status", -1, foodsvc_status_name(payment->outbox_status), -1)
+               && bson_append_document_end(doc, &part));
+}
+
+bool foodsvc_payment_to_bson(const foodsvc_payment_t *payment, bson_t *doc)
+{
+    return bson_append_utf8(doc, "_id", -1, payment->id, -1)
+           && append_metadata(&payment->metadata, doc)
+           && (!payment->has_transaction_id
+               || foodsvc_bson_append_uuid(doc, "transaction_id", &payment->transaction_id))
+           && bson_append_utf8(doc, "status", -1, foodsvc_payment_status_name(payment->status), -1)
+           && bson_append_date_time(doc, "created", -1, payment->created)
+           && (!payment->reimburse || bson_append_bool(doc, "reimburse", -1, true))
+           && append_outbox(payment, doc);
+}
+
+/* The text of a document's member, or NULL. */
+static const char *text_at(const bson_iter_t *document, const char *member)
+{
+    bson_iter_t iter;
+    size_t      len;
+
+    return BSON_ITER_HOLDS_DOCUMENT(document) && bson_iter_recurse(document, &iter) && bson_iter_find(&iter, member)
+           ? foodsvc_bson_text(&iter, &len) : NULL;
+}
+
+static bool read_metadata(const bson_iter_t *iter, foodsvc_metadata_t *metadata, char err[FOODSVC_ERR])
+{
+    const char *receiver = text_at(iter, "receiver");
+    const char *order_id = text_at(iter, "order_id");
+    const char *customer_id = text_at(iter, "customer_id");
+
+    if (receiver == NULL || order_id == NULL || customer_id == NULL) {
+        return foodsvc_bson_bad(err, receiver == NULL ? "metadata.receiver"
+                                     : order_id == NULL ? "metadata.order_id" : "metadata.customer_id");
+    }
+    foodsvc_metadata_clear(metadata);
+    if (!foodsvc_metadata_set(metadata, receiver, order_id, customer_id)) {
+        snprintf(err, FOODSVC_ERR, "no memory");
+        return false;
+    }
+    return true;
+}
+
+static bool read_id(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
+{
+    size_t      len;
+    const char *text = foodsvc_bson_text(iter, &len);
+
+    if (text == NULL || payment->id != NULL) {
+        return foodsvc_bson_bad(err, "_id");
+    }
+    payment->id = strdup(text);
+    if (payment->id == NULL) {
+        snprintf(err, FOODSVC_ERR, "no memory");
+        return false;
+    }
+    return true;
+}
+
+static bool read_status(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
+{
+    size_t      len;
+    const char *text = foodsvc_bson_text(iter, &len);
+
+    return (text != NULL && foodsvc_payment_status_parse(text, len, &payment->status))
+           || foodsvc_bson_bad(err, "status");
+}
+
+static bool read_outbox(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
+{
+    const char *id, *status;
+
+    if (BSON_ITER_HOLDS_NULL(iter)) {
+        return true;
+    }
+    id = text_at(iter, "id");
+    status = text_at(iter, "status");
+    if (id == NULL || id[0] == '\0' || strlen(id) > FOODSVC_UUID_TEXT) {
+        return foodsvc_bson_bad(err, "outbox.id");
+    }
+    if (status == NULL || !foodsvc_status_parse(status, strlen(status), &payment->outbox_status)) {
+        return foodsvc_bson_bad(err, "outbox.status");
+    }
+    memcpy(payment->outbox_id, id, strlen(id) + 1);
+    return true;
+}
+
+static bool read_field(const bson_iter_t *iter, foodsvc_payment_t *payment, bool *has_status, char err[FOODSVC_ERR])
+{
+    const char *key = bson_iter_key(iter);
+
+    if (strcmp(key, "_id") == 0) {
+        return read_id(iter, payment, err);
+    }
+    if (strcmp(key, "metadata") == 0) {
+        return read_metadata(iter, &payment->metadata, err);
+    }
+    if (strcmp(key, "transaction_id") == 0) {
+        payment->has_transaction_id = !BSON_ITER_HOLDS_NULL(iter);
+        return !payment->has_transaction_id || foodsvc_bson_uuid(iter, &payment->transaction_id)
+               || foodsvc_bson_bad(err, key);
+    }
+    if (strcmp(key, "status") == 0) {
+        *has_status = true;
+        return read_status(iter, payment, err);
+    }
+    if (strcmp(key, "created") == 0) {
+        return foodsvc_bson_time(iter, &payment->created) || foodsvc_bson_bad(err, key);
+    }
+    if (strcmp(key, "reimburse") == 0) {
+        payment->reimburse = bson_iter_as_bool(iter);
+        return true;
+    }
+    if (strcmp(key, "outbox") == 0) {
+        return read_outbox(iter, payment, err);
+    }
+    return true;
+}
+
+static bool read_document(const bson_t *doc, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
+{
+    bson_iter_t iter;
+    bool        has_status = false;
+
+    if (!bson_iter_init(&iter, doc)) {
+        snprintf(err, FOODSVC_ERR, "it is no document");
+        return false;
+    }
+    while (bson_iter_next(&iter)) {
+        if (!read_field(&iter, payment, &has_status, err)) {
+            return false;
+        }
+    }
+    if (payment->id == NULL || payment->metadata.receiver == NULL || !has_status) {
+        snprintf(err, FOODSVC_ERR, "%s is missing", payment->id == NULL ? "_id" : !has_status ? "status" : "metadata");
+        return false;
+    }
+    return true;
+}
+
+foodsvc_payment_t *foodsvc_payment_from_bson(const bson_t *doc, char err[FOODSVC_ERR])
+{
+    foodsvc_payment_t *payment = foodsvc_payment_new();
+
+    if (payment == NULL) {
+        snprintf(err, FOODSVC_ERR, "no memory");
+        return NULL;
+    }
+    if (!read_document(doc, payment, err)) {
+        foodsvc_payment_free(payment);
+        return NULL;
+    }
+    return payment;
+}
