@@ -22,7 +22,7 @@ else
 HARDEN   += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDHARDEN += -fsanitize=address,undefined
 endif
-LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lz -lm -lpthread
 WORKER_LIBS := $(shell pkg-config --libs $(WORKER_PKGS) 2>/dev/null)
 
 LIB       := $(BUILD)/lib/libfoodsvc.a

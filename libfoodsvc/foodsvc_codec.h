@@ -112,7 +112,7 @@ char *foodsvc_billing_payload_json(const json_t *billing, const char *callback_u
  */
 json_t *foodsvc_billing_parse(const char *body, size_t len, const foodsvc_json_limits_t *limits, char err[FOODSVC_ERR]);   /* {"amount" > 0, "billing_info"} */
 json_t *foodsvc_address_parse(const char *body, size_t len, const foodsvc_json_limits_t *limits, char err[FOODSVC_ERR]);   /* name, city, street, zipcode */
-/* {"delivery_id", "status"} or {"kitchen_id", "status"} -> the change to apply. `service` is FOODSVC_DELIVERY_SERVICE or FOODSVC_KITCHEN_SERVICE. */
+/* {"delivery_id", "status"} or {"kitchen_id", "status"} -> the change to apply, with `when` now. `service` is FOODSVC_DELIVERY_SERVICE or FOODSVC_KITCHEN_SERVICE. */
 bool foodsvc_scheduled_parse(const char *service, const char *body, size_t len, const foodsvc_json_limits_t *limits,
     foodsvc_change_t *change, char err[FOODSVC_ERR]);
 bool foodsvc_transaction_parse(const char *body, size_t len, const foodsvc_json_limits_t *limits,
