@@ -1,0 +1,446 @@
+/*
+ * One blocking connection. An exchange appends its commands, reads as many replies, and gives the connection up on the first
+ * I/O error: what is left in the socket then must not be taken for the answer to something else.
+ */
+#include <errno.h>
+#include <hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "foodsvc_codec.h"
+#include "foodsvc_time.h"
+#include "worker_cache.h"
+#include "worker_log.h"
+
+#define KEPT_MAX        4096
+#define PIPELINE        256
+#define BACKOFF_FIRST   100     /* ms */
+#define BACKOFF_LAST    2000
+
+/* An order on its way into the cache. */
+typedef struct {
+    char    id[FOODSVC_UUID_TEXT + 1];
+    char   *json;
+    size_t  len, nupdated;
+    bool    done;
+} entry_t;
+
+typedef struct {
+    char  path[108];        /* a unix socket, or "" */
+    char  host[256];
+    int   port, db;
+    char  user[128], password[256];
+} address_t;
+
+struct worker_cache_s {
+    address_t      address;
+    int64_t        timeout_ms;
+    redisContext  *redis;           /* NULL: not connected */
+    int64_t        next_try, backoff;
+    bool           away_logged;
+    entry_t       *kept;            /* could not be written: a ring of KEPT_MAX */
+    size_t         first, nkept;
+};
+
+
+/* --- address --- */
+
+static bool bad(char *err, size_t errlen)
+{
+    snprintf(err, errlen, "not a Redis url; write redis://[[user]:password@]host[:port][/db] or unix:/path");
+    return false;
+}
+
+
+/* Percent-decodes from..to into text; false when it doesn't fit or is no such coding. */
+static bool decode(const char *from, const char *to, char *text, size_t size)
+{
+    size_t  n = 0;
+
+    while (from < to && n + 1 < size) {
+        unsigned  c;
+
+        if (*from == '%') {
+            if (to - from < 3 || sscanf(from + 1, "%2x", &c) != 1 || c == 0) {
+                return false;
+            }
+            text[n++] = (char) c;
+            from += 3;
+        } else {
+            text[n++] = *from++;
+        }
+    }
+    text[n] = '\0';
+    return from == to;
+}
+
+
+static bool address_parse(const char *url, address_t *address, char *err, size_t errlen)
+{
+    const char  *rest, *end, *at, *colon;
+    char         number[8], *stop;
+
+    memset(address, 0, sizeof(*address));
+    address->port = 6379;
+    if (strncmp(url, "unix:/", 6) == 0) {
+        return decode(url + 5, url + strlen(url), address->path, sizeof(address->path)) || bad(err, errlen);
+    }
+    if (strncmp(url, "redis://", 8) != 0) {
+        return bad(err, errlen);
+    }
+    rest = url + 8;
+    end = rest + strcspn(rest, "/?#");
+    if (*end == '/' && end[1]) {
+        address->db = (int) strtol(end + 1, &stop, 10);
+        if (*stop || address->db < 0 || address->db > 9999) {
+            return bad(err, errlen);
+        }
+    } else if (*end && *end != '/') {
+        return bad(err, errlen);
+    }
+    at = memrchr(rest, '@', (size_t) (end - rest));
+    if (at) {
+        colon = memchr(rest, ':', (size_t) (at - rest));
+        if (!decode(rest, colon ? colon : at, address->user, sizeof(address->user))
+            || (colon && !decode(colon + 1, at, address->password, sizeof(address->password))))
+        {
+            return bad(err, errlen);
+        }
+        rest = at + 1;
+    }
+    colon = memrchr(rest, ':', (size_t) (end - rest));
+    if (colon && memchr(colon, ']', (size_t) (end - colon)) == NULL) {
+        if (!decode(colon + 1, end, number, sizeof(number))) {
+            return bad(err, errlen);
+        }
+        address->port = (int) strtol(number, &stop, 10);
+        if (*stop || stop == number || address->port < 1 || address->port > 65535) {
+            return bad(err, errlen);
+        }
+        end = colon;
+    }
+    if (*rest == '[' && end > rest + 1 && end[-1] == ']') {
+        rest++;
+        end--;
+    }
+    return (end > rest && decode(rest, end, address->host, sizeof(address->host))) || bad(err, errlen);
+}
+
+
+bool worker_cache_url_check(const char *url, char *err, size_t errlen)
+{
+    address_t  address;
+
+    return address_parse(url, &address, err, errlen);
+}
+
+
+/* --- the connection --- */
+
+worker_cache_t *worker_cache_open(const char *url, int64_t timeout_ms)
+{
+    worker_cache_t  *cache = calloc(1, sizeof(*cache));
+    char             err[256];
+
+    if (cache == NULL || !address_parse(url, &cache->address, err, sizeof(err))
+        || (cache->kept = calloc(KEPT_MAX, sizeof(entry_t))) == NULL)
+    {
+        free(cache);
+        return NULL;
+    }
+    cache->timeout_ms = timeout_ms;
+    cache->backoff = BACKOFF_FIRST;
+    return cache;
+}
+
+
+void worker_cache_close(worker_cache_t *cache)
+{
+    if (cache == NULL) {
+        return;
+    }
+    if (cache->redis) {
+        redisFree(cache->redis);
+    }
+    for (size_t i = 0; i < KEPT_MAX; i++) {
+        free(cache->kept[i].json);
+    }
+    free(cache->kept);
+    explicit_bzero(cache, sizeof(*cache));
+    free(cache);
+}
+
+
+static struct timeval to_timeval(int64_t ms)
+{
+    return (struct timeval) { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+}
+
+
+void worker_cache_timeout(worker_cache_t *cache, int64_t timeout_ms)
+{
+    cache->timeout_ms = timeout_ms;
+    if (cache->redis) {
+        redisSetTimeout(cache->redis, to_timeval(timeout_ms));
+    }
+}
+
+
+static void drop(worker_cache_t *cache, const char *why)
+{
+    if (!cache->away_logged) {
+        worker_log(WORKER_LOG_WARN, "redis is away, going on without it", worker_text("reason", why));
+    }
+    cache->away_logged = true;
+    if (cache->redis) {
+        redisFree(cache->redis);
+        cache->redis = NULL;
+    }
+    cache->next_try = foodsvc_time_monotonic() + cache->backoff + random() % (cache->backoff / 4 + 1);
+    cache->backoff = cache->backoff * 2 > BACKOFF_LAST ? BACKOFF_LAST : cache->backoff * 2;
+}
+
+
+/* NULL: the connection is gone. The caller frees. */
+static redisReply *reply(worker_cache_t *cache)
+{
+    void  *answer = NULL;
+
+    if (redisGetReply(cache->redis, &answer) != REDIS_OK) {
+        drop(cache, cache->redis->err == REDIS_ERR_IO ? strerror(errno) : cache->redis->errstr);
+        return NULL;
+    }
+    return answer;
+}
+
+
+/* A command of the greeting. False: it is not OK, and the connection is given up. */
+static bool greet(worker_cache_t *cache, int argc, const char **argv)
+{
+    redisReply  *answer;
+    bool         ok;
+
+    redisAppendCommandArgv(cache->redis, argc, argv, NULL);
+    answer = reply(cache);
+    if (answer == NULL) {
+        return false;
+    }
+    ok = answer->type != REDIS_REPLY_ERROR;
+    if (!ok) {
+        drop(cache, answer->str);
+    }
+    freeReplyObject(answer);
+    return ok;
+}
+
+
+static bool connect_now(worker_cache_t *cache)
+{
+    const address_t  *address = &cache->address;
+    const char       *auth[] = { "AUTH", address->user, address->password };
+    const char       *word[] = { "AUTH", address->password };
+    const char       *ping[] = { "PING" };
+    char              number[16];
+    const char       *db[] = { "SELECT", number };
+    struct timeval    timeout = to_timeval(cache->timeout_ms);
+
+    cache->redis = address->path[0] ? redisConnectUnixWithTimeout(address->path, timeout)
+                                    : redisConnectWithTimeout(address->host, address->port, timeout);
+    if (cache->redis == NULL || cache->redis->err) {
+        drop(cache, cache->redis ? cache->redis->errstr : "no memory");
+        return false;
+    }
+    redisSetTimeout(cache->redis, timeout);
+    redisEnableKeepAlive(cache->redis);
+    snprintf(number, sizeof(number), "%d", address->db);
+    if ((address->user[0] && !greet(cache, 3, auth))
+        || (!address->user[0] && address->password[0] && !greet(cache, 2, word))
+        || (address->db && !greet(cache, 2, db)) || !greet(cache, 1, ping))
+    {
+        return false;
+    }
+    worker_log(WORKER_LOG_INFO, "connected to redis", worker_int("kept", cache->nkept));
+    cache->away_logged = false;
+    cache->backoff = BACKOFF_FIRST;
+    return true;
+}
+
+
+/* --- orders --- */
+
+/* Sends the entries in one pipeline and marks those that Redis has settled. False: the connection is gone. */
+static bool exchange(worker_cache_t *cache, entry_t *const *entries, size_t n, bool eval)
+{
+    foodsvc_cache_cmd_t  cmd;
+    redisReply          *answer;
+    size_t               missing = 0;
+    entry_t             *again[PIPELINE];
+
+    for (size_t i = 0; i < n; i++) {
+        foodsvc_cache_order_set(&cmd, entries[i]->id, entries[i]->json, entries[i]->len, entries[i]->nupdated, eval);
+        if (redisAppendCommandArgv(cache->redis, cmd.argc, cmd.argv, cmd.lens) != REDIS_OK) {
+            drop(cache, "no memory");
+            return false;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        answer = reply(cache);
+        if (answer == NULL) {
+            return false;
+        }
+        if (answer->type == REDIS_REPLY_INTEGER) {
+            entries[i]->done = true;
+        } else if (!eval && answer->type == REDIS_REPLY_ERROR && foodsvc_cache_noscript(answer->str, answer->len)) {
+            again[missing++] = entries[i];
+        } else {
+            worker_log(WORKER_LOG_WARN, "redis refused an order", worker_text("order", entries[i]->id),
+                       worker_text("reason", answer->type == REDIS_REPLY_ERROR ? answer->str : "an unexpected answer"));
+        }
+        freeReplyObject(answer);
+    }
+    return missing == 0 || exchange(cache, again, missing, true);
+}
+
+
+/* Writes what was kept. False: not all of it could be. */
+static bool write_kept(worker_cache_t *cache)
+{
+    entry_t  *entries[PIPELINE];
+    size_t    n;
+
+    while (cache->nkept > 0) {
+        for (n = 0; n < cache->nkept && n < PIPELINE; n++) {
+            entries[n] = &cache->kept[(cache->first + n) % KEPT_MAX];
+        }
+        if (!exchange(cache, entries, n, false)) {
+            return false;
+        }
+        for (size_t i = 0; i < n; i++) {        /* those refused have been logged, and their events come again */
+            free(entries[i]->json);
+            entries[i]->json = NULL;
+        }
+        cache->first = (cache->first + n) % KEPT_MAX;
+        cache->nkept -= n;
+    }
+    return true;
+}
+
+
+static bool ready(worker_cache_t *cache)
+{
+    if (cache->redis == NULL && (foodsvc_time_monotonic() < cache->next_try || !connect_now(cache))) {
+        return false;
+    }
+    return write_kept(cache);
+}
+
+
+void worker_cache_run(worker_cache_t *cache)
+{
+    if (cache->redis == NULL || cache->nkept > 0) {
+        ready(cache);
+    }
+}
+
+
+static void keep(worker_cache_t *cache, entry_t *entry)
+{
+    entry_t  *place = &cache->kept[(cache->first + cache->nkept) % KEPT_MAX];
+
+    if (cache->nkept == KEPT_MAX) {
+        cache->first = (cache->first + 1) % KEPT_MAX;
+    } else {
+        cache->nkept++;
+    }
+    free(place->json);
+    *place = *entry;
+    place->done = false;
+    entry->json = NULL;
+}
+
+
+/* At most PIPELINE of them. */
+static bool write_some(worker_cache_t *cache, foodsvc_order_t *const *orders, size_t n)
+{
+    entry_t  entries[PIPELINE] = { 0 }, *list[PIPELINE];
+    size_t   nlist = 0, public_len;
+    bool     ok = true, open;
+
+    for (size_t i = 0; i < n; i++) {
+        entry_t  *entry = &entries[i];
+
+        memcpy(entry->id, orders[i]->id, sizeof(entry->id));
+        entry->nupdated = orders[i]->nupdated;
+        entry->json = foodsvc_order_cache_json(orders[i], &entry->len, &public_len);
+        if (entry->json) {
+            list[nlist++] = entry;
+        }
+        ok = ok && entry->json;
+    }
+    open = ready(cache) && exchange(cache, list, nlist, false);
+    for (size_t i = 0; i < nlist; i++) {
+        if (!list[i]->done && !open) {
+            keep(cache, list[i]);
+        }
+        ok = ok && list[i]->done;
+        free(list[i]->json);
+    }
+    return ok;
+}
+
+
+bool worker_cache_orders(worker_cache_t *cache, foodsvc_order_t *const *orders, size_t norders)
+{
+    bool  ok = true;
+
+    for (size_t i = 0; i < norders; i += PIPELINE) {
+        ok = write_some(cache, orders + i, norders - i < PIPELINE ? norders - i : PIPELINE) && ok;
+    }
+    return ok;
+}
+
+
+/* --- service urls --- */
+
+static redisReply *ask(worker_cache_t *cache, const foodsvc_cache_cmd_t *cmd)
+{
+    if (!ready(cache) || redisAppendCommandArgv(cache->redis, cmd->argc, (const char **) cmd->argv, cmd->lens) != REDIS_OK) {
+        return NULL;
+    }
+    return reply(cache);
+}
+
+
+bool worker_cache_url(worker_cache_t *cache, const char *service, char *url, size_t urllen)
+{
+    foodsvc_cache_cmd_t  cmd;
+    redisReply          *answer;
+    bool                 found;
+
+    foodsvc_cache_url_get(&cmd, service);
+    answer = ask(cache, &cmd);
+    if (answer == NULL) {
+        return false;
+    }
+    found = answer->type == REDIS_REPLY_STRING && answer->len < urllen && memchr(answer->str, '\0', answer->len) == NULL;
+    if (found) {
+        memcpy(url, answer->str, answer->len + 1);
+    }
+    freeReplyObject(answer);
+    return found;
+}
+
+
+void worker_cache_url_set(worker_cache_t *cache, const char *service, const char *url)
+{
+    foodsvc_cache_cmd_t  cmd;
+    redisReply          *answer;
+
+    foodsvc_cache_url_set(&cmd, service, url);
+    answer = ask(cache, &cmd);
+    if (answer) {
+        freeReplyObject(answer);
+    }
+}
