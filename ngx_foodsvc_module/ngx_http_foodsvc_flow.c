@@ -15,12 +15,7 @@
 #define NGX_HTTP_FOODSVC_PUBLISH_TIME   30000
 
 
-static ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_flow_event_op(const foodsvc_metadata_t *metadata,
-    foodsvc_status_e status, const char *order_id);
 static void ngx_http_foodsvc_flow_nudged(ngx_http_foodsvc_op_t *op);
-static void ngx_http_foodsvc_flow_relayed(ngx_http_foodsvc_op_t *op);
-static void ngx_http_foodsvc_flow_clear_mark(ngx_http_foodsvc_publish_op_t *op);
-static void ngx_http_foodsvc_flow_announced(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_flow_unconfirmed(ngx_event_t *ev);
 
 
@@ -220,7 +215,7 @@ ngx_http_foodsvc_flow_metadata(const foodsvc_order_t *order, foodsvc_metadata_t 
 }
 
 
-static ngx_http_foodsvc_publish_op_t *
+ngx_http_foodsvc_publish_op_t *
 ngx_http_foodsvc_flow_event_op(const foodsvc_metadata_t *metadata, foodsvc_status_e status, const char *order_id)
 {
     ngx_http_foodsvc_publish_op_t  *op;
@@ -282,22 +277,6 @@ ngx_http_foodsvc_flow_nudge(const foodsvc_order_t *order)
 }
 
 
-ngx_http_foodsvc_publish_op_t *
-ngx_http_foodsvc_flow_outbox_op(const foodsvc_payment_t *payment)
-{
-    ngx_http_foodsvc_publish_op_t  *op;
-
-    op = ngx_http_foodsvc_flow_event_op(&payment->metadata, payment->outbox_status, payment->id);
-    if (op == NULL) {
-        return NULL;
-    }
-
-    ngx_memcpy(op->message_id, payment->outbox_id, sizeof(op->message_id));
-    op->op.done = ngx_http_foodsvc_flow_relayed;
-    return op;
-}
-
-
 ngx_int_t
 ngx_http_foodsvc_flow_publish(ngx_http_foodsvc_publish_op_t *op)
 {
@@ -310,8 +289,9 @@ ngx_http_foodsvc_flow_publish(ngx_http_foodsvc_publish_op_t *op)
         return NGX_OK;
     }
 
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "foodsvc: order %s: event not published, too many wait; it stays owed", op->key);
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0, "foodsvc: order %s: too many events wait for RabbitMQ", op->key);
+    op->rc = NGX_HTTP_FOODSVC_PUBLISH_AWAY;
+    op->op.done(&op->op);
     op->op.destroy(&op->op);
     return NGX_ERROR;
 }
@@ -328,43 +308,6 @@ ngx_http_foodsvc_flow_nudged(ngx_http_foodsvc_op_t *op)
     }
 
     ngx_http_foodsvc_flow_announced(op);
-}
-
-
-static void
-ngx_http_foodsvc_flow_relayed(ngx_http_foodsvc_op_t *op)
-{
-    ngx_http_foodsvc_publish_op_t  *event = (ngx_http_foodsvc_publish_op_t *) op;
-
-    if (event->rc == NGX_HTTP_FOODSVC_PUBLISHED) {
-        ngx_http_foodsvc_flow_clear_mark(event);
-
-    } else {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "foodsvc: payment %s: event not confirmed by RabbitMQ; its mark stays in the outbox", event->key);
-    }
-
-    ngx_http_foodsvc_flow_announced(op);
-}
-
-
-/* Fire and forget: a mark that stays means that the event is sent once more, and its consumer drops it. */
-static void
-ngx_http_foodsvc_flow_clear_mark(ngx_http_foodsvc_publish_op_t *event)
-{
-    ngx_http_foodsvc_store_op_t  *op;
-
-    op = ngx_http_foodsvc_store_op(NGX_HTTP_FOODSVC_STORE_OUTBOX_CLEAR);
-    if (op == NULL) {
-        return;
-    }
-
-    ngx_memcpy(op->u.mark.order_id, event->key, sizeof(op->u.mark.order_id));
-    ngx_memcpy(op->u.mark.outbox_id, event->message_id, sizeof(op->u.mark.outbox_id));
-
-    if (ngx_http_foodsvc_store_submit(op) != NGX_OK) {
-        op->op.destroy(&op->op);
-    }
 }
 
 
@@ -391,7 +334,7 @@ ngx_http_foodsvc_flow_announce(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_pub
 }
 
 
-static void
+void
 ngx_http_foodsvc_flow_announced(ngx_http_foodsvc_op_t *op)
 {
     ngx_http_foodsvc_ctx_t       *ctx;

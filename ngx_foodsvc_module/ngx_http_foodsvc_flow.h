@@ -54,6 +54,13 @@ ngx_int_t ngx_http_foodsvc_flow_metadata(const foodsvc_order_t *order, foodsvc_m
 /* --- events --- */
 
 /*
+ * An event of the order, for the queue that metadata names; message_id and done are the caller's to set. NULL: no
+ * memory, or no such queue.
+ */
+ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_flow_event_op(const foodsvc_metadata_t *metadata,
+    foodsvc_status_e status, const char *order_id);
+
+/*
  * A nudge: an event with the status that the order has already. Its effect is that orderd, which executes what
  * orders owe, looks at this one now. NULL: no memory.
  */
@@ -61,11 +68,6 @@ ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_flow_nudge_op(const foodsvc_orde
 /* Fire and forget. */
 void ngx_http_foodsvc_flow_nudge(const foodsvc_order_t *order);
 
-/*
- * The event that a payment's outbox mark stands for; when the broker has confirmed it, the mark is cleared. NULL:
- * no memory, or no such queue.
- */
-ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_flow_outbox_op(const foodsvc_payment_t *payment);
 /* Hands op to the publisher. NGX_ERROR: it has no room, or op is NULL; that is logged, and op destroyed. */
 ngx_int_t ngx_http_foodsvc_flow_publish(ngx_http_foodsvc_publish_op_t *op);
 
@@ -82,6 +84,15 @@ typedef struct {
  */
 void ngx_http_foodsvc_flow_announce(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_publish_op_t *op,
     ngx_http_foodsvc_handler_pt then);
+/* The end of op's done, of an op that may have been announced. */
+void ngx_http_foodsvc_flow_announced(ngx_http_foodsvc_op_t *op);
 void ngx_http_foodsvc_flow_forget(ngx_http_foodsvc_ctx_t *ctx);
+
+/* --- the outbox (ngx_http_foodsvc_outbox.c) --- */
+
+/* The event of a payment's outbox mark is due: there is a mark, and this worker has not relayed it yet. */
+ngx_uint_t ngx_http_foodsvc_outbox_due(const foodsvc_payment_t *payment);
+/* That event; when the broker has confirmed it, the mark is cleared. NULL as above. */
+ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment);
 
 #endif

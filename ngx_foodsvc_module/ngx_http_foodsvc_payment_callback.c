@@ -90,7 +90,7 @@ ngx_http_foodsvc_callback_relay(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_payme
 {
     ngx_http_foodsvc_publish_op_t  *event;
 
-    if (payment->outbox_id[0] == '\0') {
+    if (!ngx_http_foodsvc_outbox_due(payment)) {
         if (ctx) {
             ngx_http_foodsvc_callback_reply(ctx);
         }
@@ -98,7 +98,7 @@ ngx_http_foodsvc_callback_relay(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_payme
         return;
     }
 
-    event = ngx_http_foodsvc_flow_outbox_op(payment);
+    event = ngx_http_foodsvc_outbox_op(payment);
 
     if (ctx) {
         ngx_http_foodsvc_flow_announce(ctx, event, ngx_http_foodsvc_callback_reply);
