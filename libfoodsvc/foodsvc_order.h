@@ -138,7 +138,8 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
  *   driverAvailable or past it, without a kitchen_id or a kitchen's status   kitchen
  *   orderCancelled                                      delivery cancel when there is a delivery_id, reimbursement; each until settled
  *   paymentFailed, and paymentPaid after it             reimbursement until settled
- *   reimbursed without having passed orderCancelled, with a delivery_id      delivery cancel until settled
+ *   reimbursed, with a delivery_id                      delivery cancel until settled, for the refund's event may come before
+ *                                                       the delivery could be cancelled; a service that has nothing to cancel says so
  *   delivered                                           nothing
  */
 unsigned foodsvc_order_owes(const foodsvc_order_t *order);
