@@ -41,7 +41,8 @@ obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 .PHONY: help
 help:   ## this list
-	@awk -F ':.*## ' '/^[a-zA-Z_%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z_% -]+:.*## / { sub(/ .*/, "", $$1); sub(/%/, "X", $$1); \
+	    printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: all build lib workers module unit-programs
 build all: workers module   ## build the module, the workers, the simulator and foodctl, into build/
@@ -87,32 +88,69 @@ headers:
 
 # Setting up, running
 
-SYSTEM := BUILD=$(BUILD) $(BUILD)/venv/bin/python scripts/system
-export RUN PARTNERS SPEED ORDERDS PORTS SANITIZE
+# Where scripts/setup puts Python and mongod; BUILD may be another folder, for another kind of build.
+TOOLS  ?= $(BUILD)
+PYTHON  = $(shell test -x $(TOOLS)/venv/bin/python && echo $(TOOLS)/venv/bin/python || echo python3)
+SYSTEM  = $(PYTHON) scripts/system
+export BUILD TOOLS RUN PARTNERS SPEED ORDERDS PORTS SANITIZE
 
 .PHONY: setup
 setup:  ## install what is missing on this machine; make the development certificate, key and passwords
-	@BUILD=$(BUILD) scripts/setup
+	@BUILD=$(TOOLS) scripts/setup run test
 
 # In a make of its own: what setup installs (pkg-config, headers) is asked for when a Makefile is read.
 .PHONY: ready
 ready: setup
 	@+$(MAKE) --no-print-directory build
 
+.PHONY: demo
+demo: ready     ## from nothing to an order that is placed over HTTPS and followed until it is delivered
+	@scripts/demo
+
 .PHONY: up down status logs
 up: ready       ## start the whole system (PARTNERS=sim|prism|none SPEED=60); . build/run/env then knows it
 	@$(SYSTEM) up
 down:           ## end it; its data stays
-	@[ ! -x $(BUILD)/venv/bin/python ] || $(SYSTEM) down
+	@$(SYSTEM) down
 status:         ## what runs, and whether it answers
 	@$(SYSTEM) status
 logs:           ## what the parts say; followed on a terminal
 	@$(SYSTEM) logs
 
-.PHONY: start-% stop-% kill-%
 start-%:        ## start one part: mongo redis rabbit sim nginx orderd sweepd
 	@$(SYSTEM) start $*
 stop-%:         ## stop one part
 	@$(SYSTEM) stop $*
 kill-%:         ## SIGKILL one part
 	@$(SYSTEM) kill $*
+pid-%:          ## the process ids of one part
+	@$(SYSTEM) pid $*
+
+# Testing
+
+.PHONY: test unit asan bench
+test: setup     ## all tests, on servers of their own; T="t/200-orders.t t/flow/test_010_happy_path.py" runs some
+	@+$(MAKE) --no-print-directory build unit-programs
+	@$(PYTHON) t/run $(T)
+unit: setup     ## the unit tests alone
+	@+$(MAKE) --no-print-directory unit-programs
+	@$(PYTHON) t/run $(UNIT_SRCS)
+asan: setup     ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
+	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
+	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
+bench:          ## measure what this machine does, against nginx's own return 200
+	@scripts/setup run bench
+	@+$(MAKE) --no-print-directory build
+	@bench/run
+
+.PHONY: lint
+lint:           ## both compilers' warnings, clang-tidy, shellcheck, Python
+	@BUILD=$(TOOLS) scripts/setup run lint
+	@+$(MAKE) --no-print-directory build
+	@scripts/lint
+
+.PHONY: clean distclean
+clean:          ## remove what was built; tools, secrets and data stay
+	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit nginx asan lint)
+distclean: down ## remove everything that is not in git
+	rm -rf $(BUILD)

@@ -2,7 +2,7 @@
 
   up [--only PART,...]   starts what is not running; returns when everything answers
   down                   ends all of it; data stays
-  start|stop|kill|restart PART
+  start|stop|kill|restart PART, pid PART
                          mongo redis rabbit sim nginx orderd sweepd
   status, logs           what runs, what it says
 
@@ -39,7 +39,7 @@ def main(arguments):
             getattr(system, command)()
         elif command == "status" and len(arguments) == 1:
             return 0 if system.status() else 1
-        elif command in ("start", "stop", "kill", "restart") and len(arguments) == 2:
+        elif command in ("start", "stop", "kill", "restart", "pid") and len(arguments) == 2:
             getattr(system, command)(arguments[1])
         else:
             print(__doc__)

@@ -345,6 +345,13 @@ class System:
             say(f"{'health':8} {wrong or 'both services say that all is well'}")
         return good
 
+    def pid(self, part):
+        """The process ids of one part's main processes, one a line."""
+        self._known(part)
+        for program in PARTS[part][0]:
+            for pid in self.pids(program):
+                say(str(pid))
+
     def logs(self):
         """The logs' ends; on a terminal they are followed."""
         folder = os.path.join(self.settings.run, "logs")
