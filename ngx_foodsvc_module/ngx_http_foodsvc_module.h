@@ -11,6 +11,7 @@
 #ifndef NGX_HTTP_FOODSVC_MODULE_H
 #define NGX_HTTP_FOODSVC_MODULE_H
 
+#include <openssl/x509.h>
 #include "ngx_http_foodsvc_op.h"
 #include "ngx_http_foodsvc_store.h"
 #include "ngx_http_foodsvc_redis.h"
@@ -25,7 +26,8 @@ typedef enum {
     NGX_HTTP_FOODSVC_ORDER,             /* foodsvc order; */
     NGX_HTTP_FOODSVC_PAYMENT,           /* foodsvc payment; */
     NGX_HTTP_FOODSVC_ORDER_HEALTH,      /* foodsvc health order; */
-    NGX_HTTP_FOODSVC_PAYMENT_HEALTH     /* foodsvc health payment; */
+    NGX_HTTP_FOODSVC_PAYMENT_HEALTH,    /* foodsvc health payment; */
+    NGX_HTTP_FOODSVC_ERROR              /* foodsvc error; the target of error_page */
 } ngx_http_foodsvc_role_e;
 
 /* Main: one set of servers per nginx. */
@@ -34,15 +36,19 @@ typedef struct {
     ngx_http_foodsvc_redis_conf_t      redis;
     ngx_http_foodsvc_publisher_conf_t  publisher;
     ngx_uint_t                         used;        /* a location has a role: the servers are needed */
+    ngx_array_t                       *roles;       /* of ngx_http_foodsvc_role_t, for the checks after parsing */
+    ngx_str_t                          partners;    /* the name of the upstream{} with foodsvc_partners */
 } ngx_http_foodsvc_main_conf_t;
 
 /* Location, merged; immutable after that. */
 typedef struct {
     ngx_http_foodsvc_role_e   role;
+    u_char                   *file;                 /* where the role is given, for messages */
+    ngx_uint_t                line;
     ngx_array_t              *key_hashes;           /* of u_char[32], SHA-256 */
     ngx_str_t                 partner_key;          /* the API key that we show to PaymentService */
     ngx_str_t                 partner_location;     /* "/_foodsvc/partner" */
-    ngx_array_t              *service_urls;         /* of { ngx_str_t name, url }: settings that win over MongoDB */
+    ngx_array_t              *service_urls;         /* of ngx_keyval_t, name and url: settings that win over MongoDB */
     ngx_str_t                 card_company;         /* url */
     ngx_str_t                 callback_url;
     foodsvc_json_limits_t     json;                 /* foodsvc_max_body, foodsvc_max_depth */
@@ -52,6 +58,7 @@ typedef struct {
     ngx_msec_t                url_ttl;              /* a remembered address; at most 2 s */
     ngx_uint_t                page;                 /* orders read at once by GET /v1/orders */
     ngx_uint_t                retry_after;          /* seconds, with a 503 */
+    X509                     *certificate;          /* foodsvc_certificate: what health looks at where the server has no ssl; freed with the cycle */
 } ngx_http_foodsvc_loc_conf_t;
 
 typedef struct ngx_http_foodsvc_ctx_s  ngx_http_foodsvc_ctx_t;
@@ -67,9 +74,22 @@ struct ngx_http_foodsvc_ctx_s {
     void                         *flow;             /* the handler's own state, in r->pool */
     ngx_http_foodsvc_handler_pt   late;             /* what answers when the deadline passes; NULL: 503 */
     ngx_http_foodsvc_handler_pt   cleanup;          /* called once when the request dies, whatever killed it: free what `flow` owns outside the pool */
-    ngx_queue_t                   ops;              /* outstanding: detached when the request dies (core's) */
-    ngx_event_t                   timer;
-    unsigned                      replied:1;
+    unsigned                      replied:1;        /* answered: later answers are ignored; a flow may go on behind it */
+
+    /* the core's */
+    ngx_queue_t                   ops;              /* outstanding: detached when the request dies */
+    ngx_queue_t                   calls;            /* to partners, not done yet or not freed */
+    ngx_event_t                   timer;            /* the deadline */
+    ngx_event_t                   event;            /* posted: the answer, or a step of the stream */
+    ngx_http_foodsvc_handler_pt   more;             /* stream: who gives the next piece */
+    char                         *owned;            /* malloc'ed: the body that is being sent */
+    size_t                        owned_len;
+    ngx_chain_t                   out;
+    ngx_buf_t                     buf;
+    ngx_http_foodsvc_handler_pt   handler;          /* of the route, while the body is read */
+    unsigned                      streaming:1;
+    unsigned                      last:1;
+    unsigned                      aborted:1;
 };
 
 /* --- answers: each ends the request --- */
@@ -98,7 +118,10 @@ void ngx_http_foodsvc_stream_abort(ngx_http_foodsvc_ctx_t *ctx);
 
 /* --- ops --- */
 
-/* Before submit: op->data becomes ctx and the op is detached when the request dies. In `done`: the ctx, or NULL when the request has gone; the op isn't outstanding any more. */
+/*
+ * wait: the op, which was submitted just now (done never fires before that returned), belongs to the request: it is
+ * detached when the request dies. arrived, once, first thing in `done`: the ctx, or NULL when the request has gone.
+ */
 void ngx_http_foodsvc_wait(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_op_t *op);
 ngx_http_foodsvc_ctx_t *ngx_http_foodsvc_arrived(ngx_http_foodsvc_op_t *op);
 
@@ -111,7 +134,26 @@ typedef enum {
     NGX_HTTP_FOODSVC_NO_ANSWER          /* sent, or perhaps sent: timed out, closed, no HTTP, too large an answer */
 } ngx_http_foodsvc_outcome_e;
 
-typedef struct ngx_http_foodsvc_call_s  ngx_http_foodsvc_call_t;
+typedef struct ngx_http_foodsvc_call_s     ngx_http_foodsvc_call_t;
+typedef struct ngx_http_foodsvc_lookup_s   ngx_http_foodsvc_lookup_t;
+typedef struct ngx_http_foodsvc_address_s  ngx_http_foodsvc_address_t;
+
+/* Core: waits for an address (ngx_http_foodsvc_address.c). */
+struct ngx_http_foodsvc_lookup_s {
+    ngx_queue_t                   queue;
+    void                        (*done)(ngx_http_foodsvc_lookup_t *lookup, ngx_http_foodsvc_address_t *address);
+    unsigned                      waiting:1;
+};
+
+/* Core: where a call goes; what the variables and the balancer of the internal location read. All in r->pool. */
+typedef struct {
+    ngx_str_t                     url;          /* scheme://<upstream>/path */
+    ngx_str_t                     host;         /* the Host header */
+    ngx_str_t                     name;         /* the host alone, for TLS */
+    ngx_addr_t                   *addrs;
+    ngx_uint_t                    naddrs;
+    ngx_uint_t                    next;         /* addrs: to be tried next */
+} ngx_http_foodsvc_target_t;
 
 struct ngx_http_foodsvc_call_s {
     const char                   *service;      /* a name of foodsvc_names.h; FOODSVC_CARD_COMPANY: conf->card_company */
@@ -127,9 +169,21 @@ struct ngx_http_foodsvc_call_s {
     ngx_uint_t                    status;
     const char                   *answer;       /* in the subrequest's pool: valid while the request lives */
     size_t                        answer_len;
+
+    /* the core's */
+    ngx_http_foodsvc_ctx_t       *ctx;
+    ngx_queue_t                   queue;        /* ctx->calls */
+    ngx_event_t                   event;        /* posted: a try begins */
+    ngx_http_foodsvc_lookup_t     lookup;
+    ngx_http_foodsvc_target_t     target;
+    ngx_http_request_t           *sr;           /* of the try that runs */
+    ngx_msec_t                    started;
+    ngx_uint_t                    tries;
+    unsigned                      maybe_sent:1; /* by an earlier try */
+    unsigned                      finished:1;
 };
 
-/* call is in r->pool. Several calls of one request may run side by side. X-API-Key goes with calls to PaymentService only. */
+/* call is in r->pool, zeroed. Several calls of one request may run side by side. X-API-Key goes with calls to PaymentService only. */
 void ngx_http_foodsvc_call(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
 
 /* --- the handlers that route.c calls --- */

@@ -20,6 +20,7 @@ struct ngx_http_foodsvc_op_s {
     void         (*done)(ngx_http_foodsvc_op_t *op);    /* event loop; NULL: nobody waits */
     void         (*destroy)(ngx_http_foodsvc_op_t *op); /* frees what the op owns, and the op */
     void          *data;                                /* the request's ctx, NULL when it has gone */
+    ngx_queue_t    wait;                                /* the core's: the ops that a request waits for */
 };
 
 #endif

@@ -1,0 +1,624 @@
+/*
+ * The directives' setters. Whatever can be judged from the directive alone is judged here, so that nginx -t names the file
+ * and the line; what depends on other directives is judged in ngx_http_foodsvc_check.c.
+ *
+ * A secret (a url with a password, a key) never appears in a message.
+ */
+#include "ngx_http_foodsvc_core.h"
+#include <amqp.h>
+#include <openssl/pem.h>
+
+
+typedef struct {
+    const char  *name;
+    ngx_uint_t  *value;
+    ngx_uint_t   ms;            /* a time in milliseconds, else a number */
+    ngx_uint_t   min, max;
+} ngx_http_foodsvc_param_t;
+
+static char *ngx_http_foodsvc_conf_params(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params);
+static char *ngx_http_foodsvc_conf_param(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params, ngx_str_t *arg);
+static char *ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url);
+static ngx_int_t ngx_http_foodsvc_first_line(ngx_conf_t *cf, ngx_str_t *path, size_t max, ngx_str_t *line);
+static char *ngx_http_foodsvc_add_hash(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, ngx_str_t *hex);
+static char *ngx_http_foodsvc_check_url(ngx_conf_t *cf, ngx_str_t *url);
+static void ngx_http_foodsvc_free_certificate(void *data);
+
+
+static struct {
+    ngx_str_t                first, second;
+    ngx_http_foodsvc_role_e  role;
+} ngx_http_foodsvc_roles[] = {
+    { ngx_string("order"), ngx_null_string, NGX_HTTP_FOODSVC_ORDER },
+    { ngx_string("payment"), ngx_null_string, NGX_HTTP_FOODSVC_PAYMENT },
+    { ngx_string("health"), ngx_string("order"), NGX_HTTP_FOODSVC_ORDER_HEALTH },
+    { ngx_string("health"), ngx_string("payment"), NGX_HTTP_FOODSVC_PAYMENT_HEALTH },
+    { ngx_string("error"), ngx_null_string, NGX_HTTP_FOODSVC_ERROR },
+    { ngx_null_string, ngx_null_string, NGX_HTTP_FOODSVC_NONE }
+};
+
+
+static ngx_uint_t
+ngx_http_foodsvc_same(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len == b->len && ngx_strncmp(a->data, b->data, a->len) == 0;
+}
+
+
+char *
+ngx_http_foodsvc_conf_role(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                     *value = cf->args->elts, none = ngx_null_string, *second;
+    ngx_uint_t                     i;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_foodsvc_loc_conf_t   *lcf = conf;
+    ngx_http_foodsvc_main_conf_t  *mcf;
+
+    if (lcf->role != NGX_HTTP_FOODSVC_NONE) {
+        return "is duplicate";
+    }
+
+    second = cf->args->nelts > 2 ? &value[2] : &none;
+
+    for (i = 0; ngx_http_foodsvc_roles[i].role != NGX_HTTP_FOODSVC_NONE; i++) {
+        if (ngx_http_foodsvc_same(&value[1], &ngx_http_foodsvc_roles[i].first)
+            && ngx_http_foodsvc_same(second, &ngx_http_foodsvc_roles[i].second))
+        {
+            lcf->role = ngx_http_foodsvc_roles[i].role;
+        }
+    }
+
+    if (lcf->role == NGX_HTTP_FOODSVC_NONE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown role \"%V%s%V\": use \"order\", \"payment\", \"health order\", \"health payment\" "
+                           "or \"error\"", &value[1], second->len ? " " : "", second);
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->file = cf->conf_file->file.name.data;
+    lcf->line = cf->conf_file->line;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_foodsvc_handler;
+
+    if (lcf->role != NGX_HTTP_FOODSVC_ERROR) {
+        mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_foodsvc_module);
+        mcf->used = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_mongo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                           err[FOODSVC_ERR];
+    ngx_http_foodsvc_main_conf_t  *mcf = conf;
+    ngx_http_foodsvc_param_t       params[] = {
+        { "read_threads", &mcf->store.read_threads, 0, 1, 64 },
+        { "write_threads", &mcf->store.write_threads, 0, 1, 64 },
+        { "queue", &mcf->store.queue, 0, 1, 1000000 },
+        { "timeout", &mcf->store.timeout, 1, 10, 60000 },
+        { NULL, NULL, 0, 0, 0 }
+    };
+
+    if (mcf->store.uri.len) {
+        return "is duplicate";
+    }
+
+    mcf->store.read_threads = 2;
+    mcf->store.write_threads = 2;
+    mcf->store.queue = 1024;
+    mcf->store.timeout = 1000;
+
+    if (ngx_http_foodsvc_conf_server(cf, &mcf->store.uri) != NGX_CONF_OK
+        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (!foodsvc_store_uri_check((char *) mcf->store.uri.data, err)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "foodsvc_mongo: %s: give mongodb://host:port/?replicaSet=...", err);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char                         err[256];
+    ngx_http_foodsvc_main_conf_t  *mcf = conf;
+    ngx_http_foodsvc_param_t       params[] = {
+        { "timeout", &mcf->redis.timeout, 1, 10, 60000 },
+        { "queue", &mcf->redis.queue, 0, 1, 1000000 },
+        { NULL, NULL, 0, 0, 0 }
+    };
+
+    if (mcf->redis.url.len) {
+        return "is duplicate";
+    }
+
+    mcf->redis.timeout = 500;
+    mcf->redis.queue = 4096;
+
+    if (ngx_http_foodsvc_conf_server(cf, &mcf->redis.url) != NGX_CONF_OK
+        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    err[0] = '\0';
+
+    if (ngx_http_foodsvc_redis_check(cf->pool, &mcf->redis.url, err, sizeof(err)) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "foodsvc_redis: %s: give redis://[user:password@]host:port[/db] or unix:/path", err);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                          *copy;
+    struct amqp_connection_info    info;
+    ngx_http_foodsvc_main_conf_t  *mcf = conf;
+    ngx_http_foodsvc_param_t       params[] = {
+        { "timeout", &mcf->publisher.timeout, 1, 10, 60000 },
+        { "queue", &mcf->publisher.queue, 0, 1, 1000000 },
+        { "window", &mcf->publisher.window, 0, 1, 4096 },
+        { "heartbeat", &mcf->publisher.heartbeat, 0, 1, 600 },
+        { NULL, NULL, 0, 0, 0 }
+    };
+
+    if (mcf->publisher.url.len) {
+        return "is duplicate";
+    }
+
+    mcf->publisher.timeout = 2000;
+    mcf->publisher.queue = 4096;
+    mcf->publisher.window = 128;
+    mcf->publisher.heartbeat = 10;
+
+    if (ngx_http_foodsvc_conf_server(cf, &mcf->publisher.url) != NGX_CONF_OK
+        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    /* amqp_parse_url() writes into its argument */
+    copy = ngx_pnalloc(cf->temp_pool, mcf->publisher.url.len + 1);
+    if (copy == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memcpy(copy, mcf->publisher.url.data, mcf->publisher.url.len + 1);
+
+    if (amqp_parse_url(copy, &info) != AMQP_STATUS_OK || info.host == NULL || info.host[0] == '\0') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "foodsvc_rabbitmq: the url cannot be read: give amqp[s]://user:password@host:port[/vhost]");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* The first argument: a url, or file:/path with the url in its first line. */
+static char *
+ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url)
+{
+    ngx_str_t  *value = cf->args->elts, path;
+
+    if (value[1].len <= 5 || ngx_strncmp(value[1].data, "file:", 5) != 0) {
+        *url = value[1];            /* tokens are NUL-terminated */
+
+    } else {
+        path.len = value[1].len - 5;
+        path.data = value[1].data + 5;
+
+        if (ngx_http_foodsvc_first_line(cf, &path, 4096, url) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (url->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" has no url: give one", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_foodsvc_conf_params(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params)
+{
+    ngx_str_t   *value = cf->args->elts;
+    ngx_uint_t   i;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_foodsvc_conf_param(cf, params, &value[i]) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_foodsvc_conf_param(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params, ngx_str_t *arg)
+{
+    size_t                     len;
+    ngx_int_t                  n;
+    ngx_str_t                  text;
+    ngx_http_foodsvc_param_t  *p;
+
+    for (p = params; p->name; p++) {
+        len = ngx_strlen(p->name);
+
+        if (arg->len <= len || arg->data[len] != '=' || ngx_strncmp(arg->data, p->name, len) != 0) {
+            continue;
+        }
+
+        text.data = arg->data + len + 1;
+        text.len = arg->len - len - 1;
+        n = p->ms ? ngx_parse_time(&text, 0) : ngx_atoi(text.data, text.len);
+
+        if (n == NGX_ERROR || (ngx_uint_t) n < p->min || (ngx_uint_t) n > p->max) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s must be from %ui to %ui%s", arg, p->name, p->min,
+                               p->max, p->ms ? " ms" : "");
+            return NGX_CONF_ERROR;
+        }
+
+        *p->value = (ngx_uint_t) n;
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown parameter \"%V\"; the first one is \"%s=\"", arg, params->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_foodsvc_conf_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value = cf->args->elts;
+    ngx_str_t  *field = (ngx_str_t *) ((char *) conf + cmd->offset);
+
+    if (field->data) {
+        return "is duplicate";
+    }
+
+    *field = value[1];
+
+    return ngx_http_foodsvc_check_url(cf, field);
+}
+
+
+char *
+ngx_http_foodsvc_conf_service_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    static const char            *names[] = { FOODSVC_PAYMENT_SERVICE, FOODSVC_CUSTOMER_SERVICE,
+                                              FOODSVC_DELIVERY_SERVICE, FOODSVC_KITCHEN_SERVICE, NULL };
+    ngx_str_t                    *value = cf->args->elts;
+    ngx_uint_t                    i;
+    ngx_keyval_t                 *kv;
+    ngx_http_foodsvc_loc_conf_t  *lcf = conf;
+
+    for (i = 0; names[i] && ngx_strcmp(names[i], value[1].data) != 0; i++) { /* void */ }
+
+    if (names[i] == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown service \"%V\": use PaymentService, CustomerService, DeliveryService or "
+                           "KitchenService", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (lcf->service_urls == NULL) {
+        lcf->service_urls = ngx_array_create(cf->pool, 4, sizeof(ngx_keyval_t));
+        if (lcf->service_urls == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    kv = lcf->service_urls->elts;
+
+    for (i = 0; i < lcf->service_urls->nelts; i++) {
+        if (ngx_http_foodsvc_same(&kv[i].key, &value[1])) {
+            return "is duplicate";
+        }
+    }
+
+    kv = ngx_array_push(lcf->service_urls);
+    if (kv == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    kv->key = value[1];
+    kv->value = value[2];
+
+    return ngx_http_foodsvc_check_url(cf, &kv->value);
+}
+
+
+static char *
+ngx_http_foodsvc_check_url(ngx_conf_t *cf, ngx_str_t *url)
+{
+    char           err[FOODSVC_ERR];
+    ngx_str_t     *value = cf->args->elts;
+    foodsvc_url_t  parsed;
+
+    if (!foodsvc_url_parse((char *) url->data, url->len, &parsed, err, sizeof(err))) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V: %s: give http[s]://host[:port][/prefix]", &value[0], err);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                    *value = cf->args->elts;
+    ngx_http_foodsvc_loc_conf_t  *lcf = conf;
+
+    if (lcf->partner_location.data) {
+        return "is duplicate";
+    }
+
+    if (value[1].len < 2 || value[1].data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is no location: give its path, as /_foodsvc/partner", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->partner_location = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_certificate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    BIO                          *bio;
+    ngx_str_t                    *value = cf->args->elts, text;
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_foodsvc_loc_conf_t  *lcf = conf;
+
+    if (lcf->certificate) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_foodsvc_read_file(cf, &value[1], 1024 * 1024, &text) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    bio = BIO_new_mem_buf(text.data, (int) text.len);
+    if (bio) {
+        lcf->certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        BIO_free(bio);
+    }
+
+    if (lcf->certificate == NULL) {
+        ERR_clear_error();
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" has no certificate: give a PEM file", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_foodsvc_free_certificate;
+    cln->data = lcf->certificate;
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_foodsvc_free_certificate(void *data)
+{
+    X509_free(data);
+}
+
+
+char *
+ngx_http_foodsvc_conf_key_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t   *value = cf->args->elts;
+    ngx_uint_t   i;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        if (ngx_http_foodsvc_add_hash(cf, conf, &value[i]) != NGX_CONF_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "foodsvc_api_key_hash: argument %ui is not the SHA-256 of a key: give 64 hex digits "
+                               "(printf %%s KEY | sha256sum)", i);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_keys_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char      *p, *end, *eol;
+    ngx_str_t   *value = cf->args->elts, text, line;
+    ngx_uint_t   n;
+
+    if (ngx_http_foodsvc_read_file(cf, &value[1], 1024 * 1024, &text) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    end = text.data + text.len;
+    n = 0;
+
+    for (p = text.data; p < end; p = eol + 1) {
+        n++;
+        eol = ngx_strlchr(p, end, '\n');
+        eol = eol ? eol : end;
+
+        line.data = p;
+        line.len = ngx_min((size_t) (eol - p), strcspn((char *) p, "#\r\n \t"));
+
+        if (line.len == 0 && strspn((char *) p, " \t") != strcspn((char *) p, "#\r\n")) {
+            line.len = 1;       /* a blank before the digits: no hash */
+        }
+
+        if (line.len && ngx_http_foodsvc_add_hash(cf, conf, &line) != NGX_CONF_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" line %ui is not the SHA-256 of a key: give 64 hex digits a line "
+                               "(printf %%s KEY | sha256sum)", &value[1], n);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* NGX_CONF_ERROR without a message: the callers name the place, and the text might be a key. */
+static char *
+ngx_http_foodsvc_add_hash(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, ngx_str_t *hex)
+{
+    u_char     *hash;
+    ngx_int_t   n;
+    ngx_uint_t  i;
+
+    if (hex->len != NGX_HTTP_FOODSVC_HASH * 2) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->key_hashes == NULL) {
+        conf->key_hashes = ngx_array_create(cf->pool, 4, NGX_HTTP_FOODSVC_HASH);
+        if (conf->key_hashes == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    hash = ngx_array_push(conf->key_hashes);
+    if (hash == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < NGX_HTTP_FOODSVC_HASH; i++) {
+        n = ngx_hextoi(hex->data + 2 * i, 2);
+        if (n == NGX_ERROR) {
+            return NGX_CONF_ERROR;
+        }
+
+        hash[i] = (u_char) n;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_partner_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    size_t                        i;
+    ngx_str_t                    *value = cf->args->elts;
+    ngx_http_foodsvc_loc_conf_t  *lcf = conf;
+
+    if (lcf->partner_key.data) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_foodsvc_first_line(cf, &value[1], 4096, &lcf->partner_key) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < lcf->partner_key.len; i++) {
+        if (lcf->partner_key.data[i] <= ' ' || lcf->partner_key.data[i] >= 0x7f) {
+            break;
+        }
+    }
+
+    if (lcf->partner_key.len == 0 || i < lcf->partner_key.len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the first line of \"%V\" is no API key: give printable ASCII without blanks", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Without blanks at its ends; NUL-terminated. */
+static ngx_int_t
+ngx_http_foodsvc_first_line(ngx_conf_t *cf, ngx_str_t *path, size_t max, ngx_str_t *line)
+{
+    ngx_str_t  text;
+
+    if (ngx_http_foodsvc_read_file(cf, path, max, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    line->data = text.data + strspn((char *) text.data, " \t");
+    line->len = strcspn((char *) line->data, "\r\n");
+
+    while (line->len && (line->data[line->len - 1] == ' ' || line->data[line->len - 1] == '\t')) {
+        line->len--;
+    }
+
+    line->data[line->len] = '\0';
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_foodsvc_read_file(ngx_conf_t *cf, ngx_str_t *path, size_t max, ngx_str_t *text)
+{
+    ssize_t          n;
+    ngx_file_t       file;
+    ngx_file_info_t  fi;
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+    file.name = *path;
+    file.log = cf->log;
+
+    if (ngx_conf_full_name(cf->cycle, &file.name, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    file.fd = ngx_open_file(file.name.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, "cannot open \"%V\": it must be there and readable by root",
+                           &file.name);
+        return NGX_ERROR;
+    }
+
+    n = NGX_ERROR;
+
+    if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR || !ngx_is_file(&fi) || (size_t) ngx_file_size(&fi) > max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" must be a regular file of at most %uz bytes", &file.name, max);
+
+    } else {
+        text->len = (size_t) ngx_file_size(&fi);
+        text->data = ngx_pcalloc(cf->pool, text->len + 1);
+
+        if (text->data) {
+            n = text->len ? ngx_read_file(&file, text->data, text->len, 0) : 0;
+        }
+    }
+
+    ngx_close_file(file.fd);
+
+    return (n >= 0 && (size_t) n == text->len) ? NGX_OK : NGX_ERROR;
+}

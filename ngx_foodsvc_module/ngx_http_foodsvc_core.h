@@ -1,0 +1,101 @@
+/*
+ * What the core's own files share and the handlers need not know.
+ */
+#ifndef NGX_HTTP_FOODSVC_CORE_H
+#define NGX_HTTP_FOODSVC_CORE_H
+
+#include "ngx_http_foodsvc_module.h"
+#include "foodsvc_url.h"
+
+#define NGX_HTTP_FOODSVC_HASH  32       /* bytes of a key's SHA-256 */
+
+/* A location that has a role, and the server it is in. */
+typedef struct {
+    ngx_http_foodsvc_loc_conf_t  *conf;
+    ngx_http_core_srv_conf_t     *server;
+} ngx_http_foodsvc_role_t;
+
+/* An address in the worker's table: valid until the event loop is entered again. */
+struct ngx_http_foodsvc_address_s {
+    foodsvc_url_t  url;
+    ngx_uint_t     naddrs;
+    struct {
+        struct sockaddr_storage  sockaddr;
+        socklen_t                socklen;
+    }              addrs[NGX_HTTP_FOODSVC_STORE_ADDRS];
+};
+
+/* --- ngx_http_foodsvc_conf.c: setters, and the checks when all is parsed --- */
+
+char *ngx_http_foodsvc_conf_role(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_mongo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_service_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_certificate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_key_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_keys_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_partner_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* ngx_http_foodsvc_check.c: a location, when it is merged; all, at the end. */
+char *ngx_http_foodsvc_check_limits(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf);
+char *ngx_http_foodsvc_check_role(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf);
+ngx_int_t ngx_http_foodsvc_check_all(ngx_conf_t *cf);
+
+/* The file's text, NUL-terminated behind len; at most max bytes. */
+ngx_int_t ngx_http_foodsvc_read_file(ngx_conf_t *cf, ngx_str_t *path, size_t max, ngx_str_t *text);
+
+/* --- ngx_http_foodsvc_key.c --- */
+
+ngx_int_t ngx_http_foodsvc_key_init(ngx_log_t *log);
+/* True: the request shows a key whose hash is one of conf's. */
+ngx_uint_t ngx_http_foodsvc_key_ok(ngx_http_request_t *r, ngx_http_foodsvc_loc_conf_t *conf);
+
+/* --- ngx_http_foodsvc_route.c --- */
+
+typedef struct {
+    ngx_http_foodsvc_role_e      role;
+    ngx_str_t                    path;          /* "{id}" stands for one segment */
+    ngx_uint_t                   method;
+    ngx_http_foodsvc_handler_pt  handler;
+    ngx_uint_t                   body;          /* the handler gets the request's body */
+} ngx_http_foodsvc_route_t;
+
+/* NULL: answered. */
+const ngx_http_foodsvc_route_t *ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx);
+
+/* --- ngx_http_foodsvc_request.c --- */
+
+/* The content handler. */
+ngx_int_t ngx_http_foodsvc_handler(ngx_http_request_t *r);
+/* From now on nothing waits any more: the process ends. */
+void ngx_http_foodsvc_request_exit(void);
+
+/* --- ngx_http_foodsvc_reply.c, ngx_http_foodsvc_stream.c --- */
+
+/* value lives as long as the request. */
+ngx_int_t ngx_http_foodsvc_header(ngx_http_request_t *r, const char *name, ngx_str_t *value);
+/* The answer's head, as all answers of ours have it. */
+void ngx_http_foodsvc_head(ngx_http_request_t *r, ngx_uint_t status, off_t len);
+void ngx_http_foodsvc_post(ngx_http_foodsvc_ctx_t *ctx, ngx_event_handler_pt handler);
+void ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx);
+
+/* --- ngx_http_foodsvc_address.c --- */
+
+ngx_int_t ngx_http_foodsvc_address_init(ngx_cycle_t *cycle);
+/* setting: the url when it is configured, else NULL. lookup->done fires once, perhaps before this returns. */
+void ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_msec_t ttl, ngx_http_foodsvc_lookup_t *lookup);
+void ngx_http_foodsvc_address_cancel(ngx_http_foodsvc_lookup_t *lookup);
+
+/* --- ngx_http_foodsvc_partner.c, ngx_http_foodsvc_balancer.c, ngx_http_foodsvc_variables.c --- */
+
+/* The request dies: what its calls own is freed. */
+void ngx_http_foodsvc_calls_cleanup(ngx_http_foodsvc_ctx_t *ctx);
+/* The call that r is the subrequest of, or NULL. */
+ngx_http_foodsvc_call_t *ngx_http_foodsvc_call_of(ngx_http_request_t *r);
+char *ngx_http_foodsvc_conf_partners(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_foodsvc_variables(ngx_conf_t *cf);
+
+#endif
