@@ -2,7 +2,8 @@
  * MongoDB inside nginx: store threads behind bounded queues, with group commit.
  *
  * One instance per nginx worker (init_process). Ops of one kind that queued while the last batch ran go out as one batch
- * of foodsvc_store.h. Reads and writes have separate threads, so that slow writes do not hold up reads.
+ * of foodsvc_store.h. Reads, writes and the small things (URL_FIND, RESOLVE, PING) have threads and queues of their own, so
+ * that slow writes do not hold up reads, and neither holds up a health check.
  */
 #ifndef NGX_HTTP_FOODSVC_STORE_H
 #define NGX_HTTP_FOODSVC_STORE_H
@@ -29,6 +30,7 @@ typedef enum {
 typedef struct {
     ngx_http_foodsvc_op_t          op;          /* first */
     ngx_http_foodsvc_store_kind_e  kind;
+    uint64_t                       seq;         /* the adapter's: which op of its group came first */
     char                           id[FOODSVC_UUID_TEXT + 1];
     union {
         foodsvc_store_order_op_t    order;      /* INSERT: order is owned by the op and freed with it */
@@ -46,7 +48,7 @@ typedef struct {
         } url;
     } u;
     char                           payment_id[256];     /* payments: the order id, which need not be a UUID */
-    foodsvc_store_rc_e             rc;          /* of kinds whose u has none */
+    foodsvc_store_rc_e             rc;          /* of every kind, once done; rc and err in u say the same */
     char                           err[FOODSVC_ERR];
 } ngx_http_foodsvc_store_op_t;
 
@@ -54,17 +56,23 @@ typedef struct {
     ngx_str_t   uri;            /* NUL-terminated */
     ngx_uint_t  read_threads;
     ngx_uint_t  write_threads;
-    ngx_uint_t  queue;          /* ops waiting, per worker */
+    ngx_uint_t  queue;          /* ops waiting, per worker, for each of reads, writes and the rest */
     ngx_msec_t  timeout;
 } ngx_http_foodsvc_store_conf_t;
 
 ngx_int_t ngx_http_foodsvc_store_init_process(ngx_cycle_t *cycle, ngx_http_foodsvc_store_conf_t *conf);
-/* Waits for the threads to end what they do, fires what is left with UNAVAILABLE. */
+/* Lets the threads finish the queued writes, up to a deadline; fires what is left with UNAVAILABLE. */
 void ngx_http_foodsvc_store_exit_process(ngx_cycle_t *cycle);
 
-/* A zeroed op with destroy set; NULL: no memory. Results in it (order, payment, page) that the callback takes must be set to NULL there, the rest is freed. */
+/*
+ * A zeroed op with destroy set; NULL: no memory. `id` (payments: payment_id) is the op's id: submit points the op in u to it.
+ * Results in it (order, payment, page) that the callback takes must be set to NULL there, the rest is freed.
+ * RESOLVE's and URL_FIND's results: OK, or NOT_FOUND (no such url, or no such host), UNREADABLE (the url is bad), UNAVAILABLE.
+ */
 ngx_http_foodsvc_store_op_t *ngx_http_foodsvc_store_op(ngx_http_foodsvc_store_kind_e kind);
 /* NGX_OK: queued, done will fire. NGX_BUSY: the queue is full: the op is still the caller's (answer 503, destroy it). */
 ngx_int_t ngx_http_foodsvc_store_submit(ngx_http_foodsvc_store_op_t *op);
+/* A RESOLVE whose host is an address needs no thread: fills addrs and returns NGX_OK at once; NGX_DECLINED: submit it. */
+ngx_int_t ngx_http_foodsvc_store_resolve_numeric(ngx_http_foodsvc_store_op_t *op);
 
 #endif

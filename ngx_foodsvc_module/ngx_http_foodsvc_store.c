@@ -1,0 +1,607 @@
+/*
+ * MongoDB inside nginx: the event loop's side.
+ *
+ * Who does what. submit() runs in the loop: it puts an op into the queue of its group and returns. The group's threads
+ * (ngx_http_foodsvc_store_thread.c) take ops in batches, call foodsvc_store.h, which blocks, put the ops with their
+ * results on the list of done ops and wake the loop through the eventfd. The loop takes the whole list, and calls done and
+ * destroy of each. So an op is owned by the caller before submit, by the loop and one thread in turns after it, and the
+ * locks (one for each group's queues, one for the list) are held for a few pointers' time only.
+ *
+ * Three groups: reads (find, page), writes (insert, delete, change, payments, marks), and the rest (urls, names, ping),
+ * whose answers a health check waits for and which must not stand behind reads of a MongoDB that hangs. The rest has two
+ * threads, since a name server can hold one for many seconds.
+ *
+ * Quitting. nginx 1.22 ends a worker that quits when no timer is left that counts, so one is armed while any op is
+ * outstanding, those included that nobody waits for. exit_process then finds nothing to do; after SIGTERM it lets the
+ * threads finish the writes that were accepted, up to a deadline, and fires what is left with UNAVAILABLE.
+ * The store is closed only when all threads have ended: a pool must not go while a client of it is in use.
+ *
+ * The driver's messages come from any thread: they are kept in a short list and logged by the loop.
+ */
+#include "ngx_http_foodsvc_notify.h"
+#include "ngx_http_foodsvc_store_thread.h"
+#include <netdb.h>
+
+
+#define NGX_HTTP_FOODSVC_STORE_MISC_THREADS  2
+#define NGX_HTTP_FOODSVC_STORE_GUARD         60000      /* ms; it is armed again while ops are outstanding */
+#define NGX_HTTP_FOODSVC_STORE_TEXTS         16
+#define NGX_HTTP_FOODSVC_STORE_TEXT          256
+
+
+typedef struct {
+    int                             level;
+    char                            text[NGX_HTTP_FOODSVC_STORE_TEXT];
+} ngx_http_foodsvc_store_text_t;
+
+typedef struct {
+    foodsvc_store_t                *store;
+    ngx_log_t                      *log;
+    ngx_msec_t                      timeout;
+    ngx_http_foodsvc_notify_t       notify;
+    ngx_event_t                     guard;
+    ngx_uint_t                      outstanding;    /* submitted and not yet fired */
+    ngx_uint_t                      away;           /* logged: MongoDB doesn't answer */
+    ngx_http_foodsvc_store_group_t  groups[NGX_HTTP_FOODSVC_STORE_GROUPS];
+
+    pthread_mutex_t                 lock;           /* guards what follows */
+    ngx_queue_t                     done;
+    ngx_http_foodsvc_store_text_t   texts[NGX_HTTP_FOODSVC_STORE_TEXTS];
+    ngx_uint_t                      ntexts;
+    ngx_uint_t                      lost;           /* texts for which there was no room */
+} ngx_http_foodsvc_store_t;
+
+
+static ngx_int_t ngx_http_foodsvc_store_start(ngx_http_foodsvc_store_conf_t *conf);
+static void ngx_http_foodsvc_store_wake_handler(void *data);
+static void ngx_http_foodsvc_store_guard_handler(ngx_event_t *ev);
+static void ngx_http_foodsvc_store_finish(ngx_http_foodsvc_store_op_t *ops[], ngx_uint_t n);
+static void ngx_http_foodsvc_store_text(void *ctx, int level, const char *text);
+static void ngx_http_foodsvc_store_log_texts(void);
+static void ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_op_t *op);
+static void ngx_http_foodsvc_store_fire(ngx_http_foodsvc_store_op_t *op);
+static void ngx_http_foodsvc_store_fire_left(void);
+static void ngx_http_foodsvc_store_left(ngx_http_foodsvc_store_op_t *op);
+static ngx_uint_t ngx_http_foodsvc_store_join(ngx_msec_t wait, ngx_uint_t first, ngx_uint_t last);
+static void ngx_http_foodsvc_store_destroy(ngx_http_foodsvc_op_t *op);
+static ngx_http_foodsvc_store_group_t *ngx_http_foodsvc_store_group(ngx_http_foodsvc_store_kind_e kind);
+
+
+static ngx_http_foodsvc_store_t  ngx_http_foodsvc_store;
+
+static const char  *ngx_http_foodsvc_store_kinds[] = {
+    "insert of order", "find of order", "delete of order", "change of order", "page of orders", "change of payment",
+    "clearing of outbox mark", "url of", "address of", "ping"
+};
+
+
+ngx_int_t
+ngx_http_foodsvc_store_init_process(ngx_cycle_t *cycle, ngx_http_foodsvc_store_conf_t *conf)
+{
+    ngx_http_foodsvc_store_t  *st;
+
+    st = &ngx_http_foodsvc_store;
+
+    ngx_memzero(st, sizeof(ngx_http_foodsvc_store_t));
+    st->log = cycle->log;
+    st->timeout = conf->timeout;
+    ngx_queue_init(&st->done);
+
+    if (pthread_mutex_init(&st->lock, NULL) != 0) {
+        return NGX_ERROR;
+    }
+
+    st->notify.handler = ngx_http_foodsvc_store_wake_handler;
+    st->notify.data = st;
+
+    if (ngx_http_foodsvc_notify_init(&st->notify, cycle->log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* a log line of the timer asks its connection for a descriptor */
+    st->guard.data = st->notify.connection;
+    st->guard.handler = ngx_http_foodsvc_store_guard_handler;
+    st->guard.log = cycle->log;
+
+    return ngx_http_foodsvc_store_start(conf);
+}
+
+
+static ngx_int_t
+ngx_http_foodsvc_store_start(ngx_http_foodsvc_store_conf_t *conf)
+{
+    char                              err[FOODSVC_ERR];
+    ngx_uint_t                        i;
+    foodsvc_store_conf_t              sc;
+    ngx_http_foodsvc_store_t         *st;
+    ngx_uint_t                        threads[NGX_HTTP_FOODSVC_STORE_GROUPS];
+
+    static const char                *names[] = { "foodsvc-read", "foodsvc-write", "foodsvc-misc" };
+
+    st = &ngx_http_foodsvc_store;
+
+    threads[NGX_HTTP_FOODSVC_STORE_READS] = ngx_max(conf->read_threads, 1);
+    threads[NGX_HTTP_FOODSVC_STORE_WRITES] = ngx_max(conf->write_threads, 1);
+    threads[NGX_HTTP_FOODSVC_STORE_MISC] = NGX_HTTP_FOODSVC_STORE_MISC_THREADS;
+
+    ngx_memzero(&sc, sizeof(foodsvc_store_conf_t));
+    sc.uri = (const char *) conf->uri.data;
+    sc.timeout_ms = conf->timeout;
+    sc.log = ngx_http_foodsvc_store_text;
+    sc.log_ctx = st;
+
+    for (i = 0; i < NGX_HTTP_FOODSVC_STORE_GROUPS; i++) {
+        sc.max_clients += threads[i];
+    }
+
+    st->store = foodsvc_store_open(&sc, err);
+
+    if (st->store == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, st->log, 0, "foodsvc_mongo: %s", err);
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_HTTP_FOODSVC_STORE_GROUPS; i++) {
+        st->groups[i].name = names[i];
+        st->groups[i].store = st->store;
+        st->groups[i].finish = ngx_http_foodsvc_store_finish;
+
+        if (ngx_http_foodsvc_store_group_start(&st->groups[i], threads[i], conf->queue, st->log) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_http_foodsvc_store_op_t *
+ngx_http_foodsvc_store_op(ngx_http_foodsvc_store_kind_e kind)
+{
+    ngx_http_foodsvc_store_op_t  *op;
+
+    op = ngx_calloc(sizeof(ngx_http_foodsvc_store_op_t), ngx_cycle->log);
+    if (op == NULL) {
+        return NULL;
+    }
+
+    op->kind = kind;
+    op->op.destroy = ngx_http_foodsvc_store_destroy;
+
+    return op;
+}
+
+
+static void
+ngx_http_foodsvc_store_destroy(ngx_http_foodsvc_op_t *base)
+{
+    ngx_http_foodsvc_store_op_t  *op;
+
+    op = (ngx_http_foodsvc_store_op_t *) base;
+
+    switch (op->kind) {
+    case NGX_HTTP_FOODSVC_STORE_ORDER_INSERT:
+    case NGX_HTTP_FOODSVC_STORE_ORDER_FIND:
+    case NGX_HTTP_FOODSVC_STORE_ORDER_DELETE:
+        foodsvc_order_free(op->u.order.order);
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_ORDER_CHANGE:
+        foodsvc_order_free(op->u.change.order);
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_ORDER_PAGE:
+        foodsvc_store_page_clear(&op->u.page);
+        if (op->u.page.after) {
+            bson_destroy(op->u.page.after);
+        }
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE:
+        foodsvc_payment_free(op->u.payment.insert);
+        foodsvc_payment_free(op->u.payment.payment);
+        break;
+
+    default:
+        break;
+    }
+
+    ngx_free(op);
+}
+
+
+ngx_int_t
+ngx_http_foodsvc_store_submit(ngx_http_foodsvc_store_op_t *op)
+{
+    ngx_http_foodsvc_store_t        *st;
+    ngx_http_foodsvc_store_group_t  *group;
+
+    st = &ngx_http_foodsvc_store;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: submit %s %s%s",
+                   ngx_http_foodsvc_store_kinds[op->kind], op->id, op->payment_id);
+
+    group = ngx_http_foodsvc_store_group(op->kind);
+
+    if (group->threads == NULL) {
+        return NGX_BUSY;
+    }
+
+    switch (op->kind) {
+    case NGX_HTTP_FOODSVC_STORE_ORDER_INSERT:
+    case NGX_HTTP_FOODSVC_STORE_ORDER_FIND:
+    case NGX_HTTP_FOODSVC_STORE_ORDER_DELETE:
+        op->u.order.id = op->id;
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_ORDER_CHANGE:
+        op->u.change.id = op->id;
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE:
+        op->u.payment.id = op->payment_id;
+        break;
+
+    default:
+        break;
+    }
+
+    if (ngx_http_foodsvc_store_group_add(group, op) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    if (st->outstanding++ == 0) {
+        ngx_add_timer(&st->guard, NGX_HTTP_FOODSVC_STORE_GUARD);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_foodsvc_store_group_t *
+ngx_http_foodsvc_store_group(ngx_http_foodsvc_store_kind_e kind)
+{
+    switch (kind) {
+    case NGX_HTTP_FOODSVC_STORE_ORDER_FIND:
+    case NGX_HTTP_FOODSVC_STORE_ORDER_PAGE:
+        return &ngx_http_foodsvc_store.groups[NGX_HTTP_FOODSVC_STORE_READS];
+
+    case NGX_HTTP_FOODSVC_STORE_URL_FIND:
+    case NGX_HTTP_FOODSVC_STORE_RESOLVE:
+    case NGX_HTTP_FOODSVC_STORE_PING:
+        return &ngx_http_foodsvc_store.groups[NGX_HTTP_FOODSVC_STORE_MISC];
+
+    default:
+        return &ngx_http_foodsvc_store.groups[NGX_HTTP_FOODSVC_STORE_WRITES];
+    }
+}
+
+
+ngx_int_t
+ngx_http_foodsvc_store_resolve_numeric(ngx_http_foodsvc_store_op_t *op)
+{
+    ngx_http_foodsvc_store_resolve(op, AI_NUMERICHOST);
+
+    return op->rc == FOODSVC_STORE_OK ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* A thread's: the ops are the loop's from here on. */
+
+static void
+ngx_http_foodsvc_store_finish(ngx_http_foodsvc_store_op_t *ops[], ngx_uint_t n)
+{
+    ngx_uint_t                 i;
+    ngx_http_foodsvc_store_t  *st;
+
+    st = &ngx_http_foodsvc_store;
+
+    pthread_mutex_lock(&st->lock);
+
+    for (i = 0; i < n; i++) {
+        ngx_queue_insert_tail(&st->done, &ops[i]->op.queue);
+    }
+
+    pthread_mutex_unlock(&st->lock);
+
+    ngx_http_foodsvc_notify(&st->notify);
+}
+
+
+static void
+ngx_http_foodsvc_store_wake_handler(void *data)
+{
+    ngx_queue_t                  *q, done;
+    ngx_http_foodsvc_store_t     *st;
+    ngx_http_foodsvc_store_op_t  *op;
+
+    st = data;
+
+    ngx_http_foodsvc_store_log_texts();
+
+    ngx_queue_init(&done);
+
+    pthread_mutex_lock(&st->lock);
+
+    if (!ngx_queue_empty(&st->done)) {
+        ngx_queue_add(&done, &st->done);
+        ngx_queue_init(&st->done);
+    }
+
+    pthread_mutex_unlock(&st->lock);
+
+    while (!ngx_queue_empty(&done)) {
+        q = ngx_queue_head(&done);
+        ngx_queue_remove(q);
+
+        op = (ngx_http_foodsvc_store_op_t *) ngx_queue_data(q, ngx_http_foodsvc_op_t, queue);
+
+        ngx_http_foodsvc_store_log_result(op);
+        ngx_http_foodsvc_store_fire(op);
+    }
+}
+
+
+static void
+ngx_http_foodsvc_store_fire(ngx_http_foodsvc_store_op_t *op)
+{
+    ngx_http_foodsvc_store_t  *st;
+
+    st = &ngx_http_foodsvc_store;
+
+    if (--st->outstanding == 0 && st->guard.timer_set) {
+        ngx_del_timer(&st->guard);
+    }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: done %s %s%s: %s",
+                   ngx_http_foodsvc_store_kinds[op->kind], op->id, op->payment_id, foodsvc_store_rc_name(op->rc));
+
+    if (op->op.done) {
+        op->op.done(&op->op);
+    }
+
+    op->op.destroy(&op->op);
+}
+
+
+static void
+ngx_http_foodsvc_store_guard_handler(ngx_event_t *ev)
+{
+    if (ngx_http_foodsvc_store.outstanding > 0) {
+        ngx_add_timer(ev, NGX_HTTP_FOODSVC_STORE_GUARD);
+    }
+}
+
+
+/* Each change between there and away once; what the server refuses or can't be read, each time, with its id. */
+
+static void
+ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_op_t *op)
+{
+    ngx_http_foodsvc_store_t  *st;
+
+    st = &ngx_http_foodsvc_store;
+
+    if (op->kind == NGX_HTTP_FOODSVC_STORE_RESOLVE) {
+        return;
+    }
+
+    switch (op->rc) {
+    case FOODSVC_STORE_UNAVAILABLE:
+    case FOODSVC_STORE_UNKNOWN:
+        if (!st->away) {
+            st->away = 1;
+            ngx_log_error(NGX_LOG_ERR, st->log, 0, "foodsvc: MongoDB is away: %s", op->err);
+        }
+        return;
+
+    case FOODSVC_STORE_FAILED:
+    case FOODSVC_STORE_UNREADABLE:
+        ngx_log_error(NGX_LOG_ERR, st->log, 0, "foodsvc: %s %s%s %s: %s", ngx_http_foodsvc_store_kinds[op->kind],
+                      op->id, op->payment_id, foodsvc_store_rc_name(op->rc), op->err);
+        return;
+
+    default:
+        if (st->away) {
+            st->away = 0;
+            ngx_log_error(NGX_LOG_NOTICE, st->log, 0, "foodsvc: MongoDB is back");
+        }
+    }
+}
+
+
+/* Any thread's: keeps a message of the driver for the loop. */
+
+static void
+ngx_http_foodsvc_store_text(void *ctx, int level, const char *text)
+{
+    ngx_http_foodsvc_store_t  *st;
+
+    st = ctx;
+
+    /* mongoc_log_level_t: 0 error, 1 critical, 2 warning, 3 message, then info, debug and trace */
+    if (level > 3) {
+        return;
+    }
+
+    pthread_mutex_lock(&st->lock);
+
+    if (st->ntexts < NGX_HTTP_FOODSVC_STORE_TEXTS) {
+        st->texts[st->ntexts].level = level;
+        (void) ngx_cpystrn((u_char *) st->texts[st->ntexts].text, (u_char *) text, NGX_HTTP_FOODSVC_STORE_TEXT);
+        st->ntexts++;
+
+    } else {
+        st->lost++;
+    }
+
+    pthread_mutex_unlock(&st->lock);
+
+    ngx_http_foodsvc_notify(&st->notify);
+}
+
+
+static void
+ngx_http_foodsvc_store_log_texts(void)
+{
+    ngx_uint_t                      i, n, lost, level;
+    ngx_http_foodsvc_store_t       *st;
+    ngx_http_foodsvc_store_text_t   texts[NGX_HTTP_FOODSVC_STORE_TEXTS];
+
+    st = &ngx_http_foodsvc_store;
+
+    pthread_mutex_lock(&st->lock);
+
+    n = st->ntexts;
+    lost = st->lost;
+    ngx_memcpy(texts, st->texts, n * sizeof(ngx_http_foodsvc_store_text_t));
+    st->ntexts = 0;
+    st->lost = 0;
+
+    pthread_mutex_unlock(&st->lock);
+
+    for (i = 0; i < n; i++) {
+        level = texts[i].level < 2 ? NGX_LOG_ERR : (texts[i].level == 2 ? NGX_LOG_WARN : NGX_LOG_INFO);
+        ngx_log_error(level, st->log, 0, "foodsvc: MongoDB's driver: %s", texts[i].text);
+    }
+
+    if (lost > 0) {
+        ngx_log_error(NGX_LOG_WARN, st->log, 0, "foodsvc: MongoDB's driver: %ui more messages", lost);
+    }
+}
+
+
+void
+ngx_http_foodsvc_store_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                 i, ended;
+    ngx_http_foodsvc_store_t  *st;
+
+    st = &ngx_http_foodsvc_store;
+
+    if (st->store == NULL) {
+        return;
+    }
+
+    for (i = 0; i < NGX_HTTP_FOODSVC_STORE_GROUPS; i++) {
+        ngx_http_foodsvc_store_group_stop(&st->groups[i], i == NGX_HTTP_FOODSVC_STORE_WRITES);
+    }
+
+    /* four time-outs: the longest that one batch may begin another attempt */
+    if (!ngx_http_foodsvc_store_join(4 * st->timeout, NGX_HTTP_FOODSVC_STORE_WRITES, NGX_HTTP_FOODSVC_STORE_WRITES)) {
+        ngx_http_foodsvc_store_group_stop(&st->groups[NGX_HTTP_FOODSVC_STORE_WRITES], 0);
+    }
+
+    ended = ngx_http_foodsvc_store_join(3 * st->timeout, 0, NGX_HTTP_FOODSVC_STORE_GROUPS - 1);
+
+    ngx_http_foodsvc_store_wake_handler(st);
+    ngx_http_foodsvc_store_fire_left();
+
+    if (!ended) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "foodsvc: MongoDB does not answer, %ui operations are left to their outcome", st->outstanding);
+        /* the threads use the store, the lock and the eventfd until the process ends */
+        return;
+    }
+
+    for (i = 0; i < NGX_HTTP_FOODSVC_STORE_GROUPS; i++) {
+        ngx_http_foodsvc_store_group_free(&st->groups[i]);
+    }
+
+    foodsvc_store_close(st->store);
+    st->store = NULL;
+
+    if (st->guard.timer_set) {
+        ngx_del_timer(&st->guard);
+    }
+
+    ngx_http_foodsvc_notify_done(&st->notify);
+    pthread_mutex_destroy(&st->lock);
+}
+
+
+/* Waits for the threads of some groups, `wait` ms for all together; 1: all have ended. */
+
+static ngx_uint_t
+ngx_http_foodsvc_store_join(ngx_msec_t wait, ngx_uint_t first, ngx_uint_t last)
+{
+    ngx_uint_t       i, ended;
+    struct timespec  deadline;
+
+    (void) clock_gettime(CLOCK_REALTIME, &deadline);
+
+    deadline.tv_sec += wait / 1000;
+    deadline.tv_nsec += (wait % 1000) * 1000000;
+
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000;
+    }
+
+    ended = 1;
+
+    for (i = first; i <= last; i++) {
+        if (ngx_http_foodsvc_store_group_join(&ngx_http_foodsvc_store.groups[i], &deadline) != NGX_OK) {
+            ended = 0;
+        }
+    }
+
+    return ended;
+}
+
+
+static void
+ngx_http_foodsvc_store_fire_left(void)
+{
+    ngx_uint_t                    i;
+    ngx_http_foodsvc_store_t     *st;
+    ngx_http_foodsvc_store_op_t  *op;
+
+    st = &ngx_http_foodsvc_store;
+
+    for (i = 0; i < NGX_HTTP_FOODSVC_STORE_GROUPS; i++) {
+
+        while ((op = ngx_http_foodsvc_store_group_left(&st->groups[i])) != NULL) {
+            ngx_http_foodsvc_store_left(op);
+
+            if (op->op.data == NULL) {
+                op->op.done = NULL;
+            }
+
+            ngx_http_foodsvc_store_fire(op);
+        }
+    }
+}
+
+
+/* The result of an op that no thread has taken. */
+
+static void
+ngx_http_foodsvc_store_left(ngx_http_foodsvc_store_op_t *op)
+{
+    op->rc = FOODSVC_STORE_UNAVAILABLE;
+    (void) ngx_cpystrn((u_char *) op->err, (u_char *) "the worker process ends", FOODSVC_ERR);
+
+    switch (op->kind) {
+    case NGX_HTTP_FOODSVC_STORE_ORDER_INSERT:
+    case NGX_HTTP_FOODSVC_STORE_ORDER_FIND:
+    case NGX_HTTP_FOODSVC_STORE_ORDER_DELETE:
+        op->u.order.rc = op->rc;
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_ORDER_CHANGE:
+        op->u.change.rc = op->rc;
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_ORDER_PAGE:
+        op->u.page.rc = op->rc;
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE:
+        op->u.payment.rc = op->rc;
+        break;
+
+    default:
+        break;
+    }
+}
