@@ -101,7 +101,7 @@ ngx_http_foodsvc_flow_ask_store(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_st
     }
 
     if (ngx_http_foodsvc_flow_submit(ctx, op, done) != NGX_OK) {
-        ngx_http_foodsvc_reply_busy(ctx, "MongoDB");
+        ngx_http_foodsvc_reply_busy(ctx, "Too many requests wait for the database");
     }
 }
 

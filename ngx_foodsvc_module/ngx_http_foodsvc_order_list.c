@@ -67,7 +67,7 @@ ngx_http_foodsvc_list_next(ngx_http_foodsvc_ctx_t *ctx)
         ngx_http_foodsvc_list_fail(ctx, NULL);
 
     } else {
-        ngx_http_foodsvc_reply_busy(ctx, "MongoDB");
+        ngx_http_foodsvc_reply_busy(ctx, "Too many requests wait for the database");
     }
 }
 
