@@ -1,0 +1,80 @@
+#include <stdlib.h>
+
+#include "orderd.h"
+#include "worker_log.h"
+
+static const foodsvc_json_limits_t limits = { FOODSVC_JSON_MAX_SIZE, FOODSVC_JSON_MAX_DEPTH };
+
+
+void orderd_job_free(job_t *job)
+{
+    foodsvc_event_clear(&job->event);
+    free(job->message);
+    free(job);
+}
+
+
+void orderd_finish(orderd_t *orderd, job_t *job)
+{
+    orderd->stats.finished++;
+    if (job->message->connection == worker_amqp_connection(orderd->amqp)) {
+        worker_acks_done(&orderd->acks, job->message->tag);
+    }
+    orderd_job_free(job);
+}
+
+
+void orderd_acknowledge(orderd_t *orderd)
+{
+    uint64_t  tag;
+    bool      multiple;
+
+    while (worker_acks_next(&orderd->acks, &tag, &multiple) && worker_amqp_ack(orderd->amqp, tag, multiple)) {
+        worker_acks_sent(&orderd->acks, tag, multiple);
+    }
+}
+
+
+/* Whatever is not taken here comes again when the connection ends: nothing is acknowledged that was not served. */
+void orderd_message(void *ctx, worker_amqp_message_t *message)
+{
+    orderd_t  *orderd = ctx;
+    job_t     *job = calloc(1, sizeof(*job));
+    char       err[FOODSVC_ERR] = "";
+
+    orderd->stats.messages++;
+    if (job == NULL || !worker_acks_add(&orderd->acks, message->tag)) {
+        worker_log(WORKER_LOG_ERROR, "a message could not be taken: no memory");
+        free(job);
+        free(message);
+        return;
+    }
+    job->message = message;
+    if (!foodsvc_event_parse(message->body, message->len, &limits, &job->event, err)) {
+        parking_bury(orderd, job, err);
+        return;
+    }
+    if (!work_take(orderd, job)) {
+        worker_log(WORKER_LOG_ERROR, "a message could not be taken: no memory");
+        orderd_job_free(job);
+    }
+}
+
+
+void orderd_up(void *ctx)
+{
+    orderd_t  *orderd = ctx;
+
+    worker_acks_reset(&orderd->acks);
+}
+
+
+/* The broker delivers again what was not acknowledged; calls in flight go on, and their results are stored. */
+void orderd_down(void *ctx)
+{
+    orderd_t  *orderd = ctx;
+
+    works_void(orderd);
+    parking_void(orderd);
+    worker_acks_reset(&orderd->acks);
+}
