@@ -128,8 +128,9 @@ sim_events_login(amqp_connection_state_t conn, const struct amqp_connection_info
     return sock != NULL && amqp_set_handshake_timeout(conn, &timeout) == AMQP_STATUS_OK
            && amqp_set_rpc_timeout(conn, &timeout) == AMQP_STATUS_OK
            && amqp_socket_open_noblock(sock, info->host, info->port, &timeout) == AMQP_STATUS_OK
-           && amqp_login(conn, info->vhost, 1, 131072, SIM_HEARTBEAT, AMQP_SASL_METHOD_PLAIN, info->user, info->password)
-                  .reply_type == AMQP_RESPONSE_NORMAL
+           /* "amqp://host/" stands for the default vhost with everybody but the library */
+           && amqp_login(conn, info->vhost[0] == '\0' ? "/" : info->vhost, 1, 131072, SIM_HEARTBEAT, AMQP_SASL_METHOD_PLAIN,
+                         info->user, info->password).reply_type == AMQP_RESPONSE_NORMAL
            && amqp_channel_open(conn, 1) != NULL && amqp_confirm_select(conn, 1) != NULL;
 }
 

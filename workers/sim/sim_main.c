@@ -32,7 +32,7 @@ static const worker_conf_option_t sim_options[] = {
     { .key = "seed", .type = WORKER_CONF_INT, .offset = SIM_AT(seed), .value = "1", .max = INT64_MAX,
       .help = "the same seed and order ids give the same times, ids and chances" },
     { .key = "fail", .type = WORKER_CONF_LIST, .offset = SIM_AT(fail), .check = sim_rule_valid,
-      .help = "a failure rule, see above; may be repeated, and settled with PUT /simulator/rules at run time" },
+      .help = "a failure rule, see above; may be repeated, and replaced with PUT /simulator/rules at run time" },
     { .key = "state", .type = WORKER_CONF_TEXT, .offset = SIM_AT(state),
       .help = "file that keeps ledger and orders over restarts; none: they are forgotten" },
     { .key = "amqp_url", .type = WORKER_CONF_SECRET, .offset = SIM_AT(amqp_url), .value = "amqp://guest:guest@127.0.0.1:5672/",
@@ -55,7 +55,9 @@ static const worker_conf_option_t sim_options[] = {
 
 static const worker_conf_program_t sim_program = {
     .name = "foodsvc-sim",
-    .about = sim_rules_help,
+    .about = "Plays the partners of the food delivery system: CustomerService, DeliveryService, KitchenService and the Credit Card "
+             "Company, with their callbacks and events, in the times of life (a card 5 to 20 s, a driver 5 to 10 min, "
+             "each other stage 10 to 20 min) divided by --speed.\n" SIM_RULES_HELP,
     .options = sim_options,
     .size = sizeof(sim_conf_t),
     .check = sim_conf_check
