@@ -56,8 +56,17 @@ static size_t too_deep_at(const char *text, size_t len, size_t max_depth)
     return len;
 }
 
+/* Did the text end right behind a '[' (and blanks)? */
+static bool ends_in_bracket(const char *text, size_t len)
+{
+    while (len > 0 && is_blank(text + len - 1, 1)) {
+        len--;
+    }
+    return len > 0 && text[len - 1] == '[';
+}
+
 /* jansson's error in the words of the original's parser where it has some; never a word of the text itself. */
-static const char *reason_of(const json_error_t *error)
+static const char *reason_of(const json_error_t *error, const char *text, size_t len)
 {
     static const struct {
         const char *start;
@@ -87,6 +96,11 @@ static const char *reason_of(const json_error_t *error)
     case json_error_null_character:
     case json_error_null_byte_in_key:
         return "NUL character in a string";
+    case json_error_premature_end_of_input:
+        if (ends_in_bracket(text, len)) {
+            return "Expecting value";
+        }
+        break;
     default:
         break;
     }
@@ -119,7 +133,7 @@ static json_t *parse(const char *text, size_t len, const foodsvc_json_limits_t *
 
     value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (value == NULL) {
-        *refusal = (refusal_t) { error.position < 0 ? 0 : (size_t) error.position, reason_of(&error) };
+        *refusal = (refusal_t) { error.position < 0 ? 0 : (size_t) error.position, reason_of(&error, text, len) };
     }
     return value;
 }
