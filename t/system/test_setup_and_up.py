@@ -1,0 +1,210 @@
+"""scripts/setup and scripts/system, from outside: what is promised about starting, stopping and crashes."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "scripts/system"))
+import processes  # noqa: E402
+
+SERVERS = ("mongo", "redis", "rabbit")
+
+
+class Private:
+    """A system of the servers alone, on free ports, in a folder of its own."""
+
+    def __init__(self, folder):
+        self.run = str(folder / "run")
+        drop = ("MONGO_URL", "REDIS_URL", "AMQP_URL", "PARTNERS")
+        self.env = {k: v for k, v in os.environ.items() if k not in drop and not k.endswith("_PORT")}
+        self.env |= {"RUN": self.run, "PORTS": "free"}
+
+    def __call__(self, *words, **more):
+        return subprocess.run([sys.executable, os.path.join(ROOT, "scripts/system"), *words], env=self.env | more,
+                              check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+
+    def up(self, **more):
+        return self("up", "--only", "mongo,redis,rabbit", **more)
+
+    def ports(self):
+        with open(os.path.join(self.run, "system.json"), encoding="utf-8") as file:
+            return json.load(file)["ports"]
+
+    def variables(self):
+        with open(os.path.join(self.run, "env"), encoding="utf-8") as file:
+            return dict(shlex.split(line)[1].split("=", 1) for line in file)
+
+    def listens(self, name):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.ports()[name])) == 0
+
+    def processes(self):
+        return processes.ours(self.run)
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    private = Private(tmp_path_factory.mktemp("system"))
+    yield private
+    private("down")
+    assert private.processes() == []
+
+
+def test_up_answers_within_30_s_and_twice_is_harmless(system):
+    start = time.monotonic()
+    result = system.up()
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - start < 30
+    before = [system("pid", part).stdout for part in SERVERS]
+    assert all(system.listens(name) for name in SERVERS)
+    again = system.up()
+    assert again.returncode == 0, again.stderr
+    assert [system("pid", part).stdout for part in SERVERS] == before
+
+
+def test_everything_listens_on_the_loopback_interface_alone(system):
+    own = set(system.processes())
+    inodes = set()
+    for pid in own:
+        for file in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                inodes.add(os.readlink(f"/proc/{pid}/fd/{file}"))
+            except OSError:
+                pass
+    listening = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table, encoding="ascii") as file:
+            rows = [line.split() for line in file.readlines()[1:]]
+        listening += [row[1].rsplit(":", 1)[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
+    assert len(listening) >= 5
+    assert set(listening) <= {"0100007F", "00000000000000000000000001000000"}
+
+
+def test_env_names_the_system_for_a_shell(system):
+    variables = system.variables()
+    for name in ("ORDER_URL PAYMENT_URL API_KEY CA_CERT MONGO_URL REDIS_URL AMQP_URL "
+                 "NGINX_PID ORDERD_PIDS SWEEPD_PID").split():
+        assert name in variables
+    assert variables["MONGO_URL"] == f"mongodb://127.0.0.1:{system.ports()['mongo']}/?replicaSet=rs0"
+
+
+def test_sourcing_env_and_up_again_stays_with_our_own_servers(system):
+    result = system.up(**system.variables())
+    assert result.returncode == 0, result.stderr
+    with open(os.path.join(system.run, "system.json"), encoding="utf-8") as file:
+        assert json.load(file)["given"] == {}
+
+
+def test_secrets_are_for_their_owner_alone(system):
+    for folder in ("", "secrets", "tls", "data"):
+        assert stat.S_IMODE(os.stat(os.path.join(system.run, folder)).st_mode) == 0o700
+    for folder in ("secrets", "tls"):
+        for name in os.listdir(os.path.join(system.run, folder)):
+            assert stat.S_IMODE(os.stat(os.path.join(system.run, folder, name)).st_mode) == 0o600, name
+
+
+@pytest.mark.parametrize("part", SERVERS)
+def test_a_part_is_killed_started_and_stopped_and_keeps_its_data(system, part):
+    if part == "mongo":
+        import pymongo
+        with pymongo.MongoClient(system.variables()["MONGO_URL"]) as client:
+            client.test.kept.replace_one({"_id": 1}, {"_id": 1}, upsert=True)
+    for end in ("kill", "stop"):
+        result = system(end, part)
+        assert result.returncode == 0, result.stderr
+        assert processes.ours(system.run, part) == []
+        assert not system.listens(part)
+        result = system("start", part)
+        assert result.returncode == 0, result.stderr
+        assert system.listens(part)
+    if part == "mongo":
+        with pymongo.MongoClient(system.variables()["MONGO_URL"]) as client:
+            assert client.test.kept.count_documents({}) == 1
+
+
+def test_a_stopped_process_is_ended_as_well(system):
+    pid = int(system("pid", "mongo").stdout)
+    os.kill(pid, signal.SIGSTOP)
+    assert system("stop", "mongo").returncode == 0
+    assert not system.listens("mongo")
+    assert system("start", "mongo").returncode == 0
+
+
+def test_up_works_after_supervisord_was_killed(system):
+    with open(os.path.join(system.run, "supervisord.pid"), encoding="ascii") as file:
+        os.kill(int(file.read()), signal.SIGKILL)
+    assert "left over" in system("status").stdout
+    result = system.up()
+    assert result.returncode == 0, result.stderr
+    assert all(system.listens(name) for name in SERVERS)
+
+
+def test_down_leaves_nothing_and_twice_is_harmless(system):
+    ports = system.ports()
+    assert system("down").returncode == 0
+    assert system.processes() == []
+    for name in (*SERVERS, "epmd", "rabbit_dist"):
+        assert not system.listens(name), ports[name]
+    assert system("down").returncode == 0
+    assert system("status").returncode == 1
+
+
+def test_a_taken_port_is_named_with_its_holder(system):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        result = system.up(REDIS_PORT=str(port))
+        assert result.returncode == 1
+        assert f"port {port}" in result.stderr and f"pid {os.getpid()}" in result.stderr
+        assert "REDIS_PORT" in result.stderr
+    assert system("down").returncode == 0
+
+
+def test_bad_settings_are_refused_with_a_reason(system):
+    for variables, words in [({"PARTNERS": "nobody"}, "PARTNERS=nobody"), ({"PARTNERS": "prism"}, "later version"),
+                             ({"SPEED": "fast"}, "SPEED=fast"), ({"ORDER_PORT": "7000", "MONGO_PORT": "7000"}, "same port")]:
+        result = system.up(**variables)
+        assert result.returncode == 1
+        assert words in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_certificate_that_is_about_to_end_is_renewed_and_a_key_is_kept(system, tmp_path):
+    run = str(tmp_path / "run")
+    make = [os.path.join(ROOT, "scripts/make-secrets"), run]
+    subprocess.run(make, check=True)
+
+    def read(name):
+        with open(os.path.join(run, name), "rb") as file:
+            return file.read()
+    certificate, key = read("tls/server.crt"), read("secrets/api_key")
+    subprocess.run(make, check=True)
+    assert (read("tls/server.crt"), read("secrets/api_key")) == (certificate, key)
+    subprocess.run(["openssl", "req", "-x509", "-key", os.path.join(run, "tls/server.key"), "-subj", "/CN=localhost",
+                    "-days", "2", "-out", os.path.join(run, "tls/server.crt")], check=True, capture_output=True)
+    subprocess.run(make, check=True)
+    assert read("secrets/api_key") == key
+    subprocess.run(["openssl", "verify", "-CAfile", os.path.join(run, "tls/ca.crt"), os.path.join(run, "tls/server.crt")],
+                   check=True, capture_output=True)
+    names = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in",
+                            os.path.join(run, "tls/server.crt")], check=True, capture_output=True, text=True).stdout
+    assert "DNS:localhost" in names and "IP Address:127.0.0.1" in names
+
+
+def test_setup_does_nothing_the_second_time(system, tmp_path):
+    env = os.environ | {"BUILD": os.environ.get("TOOLS") or "build", "RUN": str(tmp_path / "run")}
+    subprocess.run([os.path.join(ROOT, "scripts/setup")], check=True, env=env, capture_output=True)
+    start = time.monotonic()
+    result = subprocess.run([os.path.join(ROOT, "scripts/setup")], check=True, env=env, capture_output=True, text=True)
+    assert time.monotonic() - start < 2
+    assert result.stdout + result.stderr == ""
