@@ -126,7 +126,7 @@ ngx_http_foodsvc_check_all(ngx_conf_t *cf)
     for (i = 0; i < mcf->roles->nelts; i++) {
         if (mcf->partners.len == 0) {
             ngx_http_foodsvc_complain(cf, role[i].conf, "a location with a role needs an upstream with "
-                                      "\"foodsvc_partners;\": include foodsvc_partner_upstream.conf in the http block");
+                                      "\"foodsvc_partners;\": include foodsvc_common.conf in the http block");
             return NGX_ERROR;
         }
 
@@ -153,7 +153,7 @@ ngx_http_foodsvc_check_partner(ngx_conf_t *cf, ngx_http_foodsvc_role_t *role)
 
     if (clcf == NULL || !clcf->internal || clcf->handler == NULL) {
         ngx_http_foodsvc_complain(cf, conf, "this server has no internal location \"%V\" with a proxy_pass for the calls "
-                                  "to partners: include foodsvc_partner_location.conf in the server block", path);
+                                  "to partners: include foodsvc_server.conf in the server block", path);
         return NGX_ERROR;
     }
 
