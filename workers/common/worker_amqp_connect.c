@@ -119,8 +119,9 @@ static bool login(worker_amqp_t *amqp, const struct amqp_connection_info *info, 
     entry.value.value.table.num_entries = 3;
     entry.value.value.table.entries = capabilities;
 
-    reply = amqp_login_with_properties(amqp->state, info->vhost, AMQP_DEFAULT_MAX_CHANNELS, AMQP_DEFAULT_FRAME_SIZE,
-                                       amqp->conf.heartbeat, &properties, AMQP_SASL_METHOD_PLAIN, info->user,
+    /* A url that ends with the host's "/" means the default vhost, as in most clients. */
+    reply = amqp_login_with_properties(amqp->state, info->vhost[0] ? info->vhost : "/", AMQP_DEFAULT_MAX_CHANNELS,
+                                       AMQP_DEFAULT_FRAME_SIZE, amqp->conf.heartbeat, &properties, AMQP_SASL_METHOD_PLAIN, info->user,
                                        info->password);
     return worker_amqp_reply_ok(reply, "login", err, errlen);
 }

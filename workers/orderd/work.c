@@ -242,10 +242,13 @@ static void work_called(void *ctx, const owed_result_t *result)
     unsigned   owes;
 
     work->tried |= result->what;
-    worker_log(result->rc == OWED_DONE ? WORKER_LOG_INFO : WORKER_LOG_WARN,
-               result->rc == OWED_DONE ? "done what the order owed" : "could not do what the order owes",
-               worker_text("order", work->id), worker_text("owes", foodsvc_owes_name(result->what)),
-               worker_text("reason", result->rc == OWED_DONE ? "" : result->reason));
+    if (result->rc == OWED_DONE) {
+        worker_log(WORKER_LOG_INFO, "did what the order owed", worker_text("order", work->id),
+                   worker_text("owed", foodsvc_owes_name(result->what)));
+    } else {
+        worker_log(WORKER_LOG_WARN, "could not do what the order owes", worker_text("order", work->id),
+                   worker_text("owes", foodsvc_owes_name(result->what)), worker_text("reason", result->reason));
+    }
     if (result->rc == OWED_DONE && result->has_change) {
         work_change(work, &result->change, !owes_after(work, &result->change));
         return;
