@@ -24,8 +24,6 @@ typedef struct {
 
 
 static void ngx_http_foodsvc_payment_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t reimburse);
-static void ngx_http_foodsvc_payment_check_lengths(const foodsvc_metadata_t *metadata, foodsvc_faults_t *faults);
-static void ngx_http_foodsvc_payment_check_length(const char *name, const char *value, foodsvc_faults_t *faults);
 static foodsvc_payment_t *ngx_http_foodsvc_payment_create(const foodsvc_metadata_t *metadata);
 static ngx_http_foodsvc_store_op_t *ngx_http_foodsvc_payment_op(ngx_http_foodsvc_ctx_t *ctx,
     foodsvc_payment_change_e kind);
@@ -75,11 +73,7 @@ ngx_http_foodsvc_payment_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t reimburse
     flow->reimburse = reimburse;
 
     ngx_memzero(&faults, sizeof(faults));
-    if (foodsvc_payment_request_parse(ctx->body, ctx->len, &ctx->conf->json, &flow->request, &faults)) {
-        ngx_http_foodsvc_payment_check_lengths(&flow->request.metadata, &faults);
-    }
-
-    if (foodsvc_faults_any(&faults)) {
+    if (!foodsvc_payment_request_parse(ctx->body, ctx->len, &ctx->conf->json, &flow->request, &faults)) {
         ngx_http_foodsvc_reply_faults(ctx, &faults);
         return;
     }
@@ -97,27 +91,6 @@ ngx_http_foodsvc_payment_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t reimburse
     }
 
     ngx_http_foodsvc_flow_ask_store(ctx, op, ngx_http_foodsvc_payment_stored);
-}
-
-
-/* The receiver becomes a queue's name, the order id a key: both have a broker's and our own limit of 255 bytes. */
-static void
-ngx_http_foodsvc_payment_check_lengths(const foodsvc_metadata_t *metadata, foodsvc_faults_t *faults)
-{
-    ngx_http_foodsvc_payment_check_length("receiver", metadata->receiver, faults);
-    ngx_http_foodsvc_payment_check_length("order_id", metadata->order_id, faults);
-    ngx_http_foodsvc_payment_check_length("customer_id", metadata->customer_id, faults);
-}
-
-
-static void
-ngx_http_foodsvc_payment_check_length(const char *name, const char *value, foodsvc_faults_t *faults)
-{
-    if (ngx_strlen(value) > 255) {
-        foodsvc_fault_add(faults, "string_too_long", json_pack("[sss]", "body", "metadata", name),
-                          "String should have at most 255 bytes", json_string(value),
-                          json_pack("{si}", "max_length", 255));
-    }
 }
 
 
