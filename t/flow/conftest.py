@@ -40,6 +40,7 @@ class Api:
     def __init__(self, url):
         self.url = url
         self.session = requests.Session()
+        self.session.trust_env = False      # neither a proxy nor another certificate authority of the machine's
         self.session.verify = os.environ["CA_CERT"]
         self.key = {"X-API-Key": os.environ["API_KEY"]}
 
