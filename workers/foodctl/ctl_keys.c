@@ -1,0 +1,44 @@
+/*
+ * keys new: an API key for clients, and its SHA-256 for the services' configuration. The key is shown this once and kept nowhere.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <openssl/sha.h>
+#include "ctl.h"
+
+#define CTL_KEY_BYTES   32
+
+static void
+ctl_hex(const unsigned char *bytes, size_t n, char *text)
+{
+    for (size_t i = 0; i < n; i++) {
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+int
+ctl_keys_new(ctl_t *ctl)
+{
+    unsigned char bytes[CTL_KEY_BYTES], digest[SHA256_DIGEST_LENGTH];
+    char          key[2 * CTL_KEY_BYTES + 1], hash[2 * SHA256_DIGEST_LENGTH + 1];
+    json_t       *answer;
+
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes)) {
+        return ctl_fail("no random numbers: %s", strerror(errno));
+    }
+    ctl_hex(bytes, sizeof(bytes), key);
+    SHA256((const unsigned char *) key, strlen(key), digest);
+    ctl_hex(digest, sizeof(digest), hash);
+    if (ctl->json) {
+        answer = json_pack("{s:s, s:s}", "key", key, "sha256", hash);
+        ctl_print_json(answer);
+        json_decref(answer);
+    } else {
+        printf("key     %s\nsha256  %s\n", key, hash);
+        fputs("Give the key to the client (header X-API-Key); put the hash into the file of foodsvc_api_keys_file, and reload nginx.\n",
+              stderr);
+    }
+    return CTL_OK;
+}

@@ -1,0 +1,211 @@
+/*
+ * order place, show, list, cancel, delete: calls to OrderService.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ctl.h"
+#include "foodsvc_names.h"
+#include "foodsvc_uuid.h"
+
+bool
+ctl_order_id(const char *text, char id[FOODSVC_UUID_TEXT + 1])
+{
+    foodsvc_uuid_t uuid;
+    char           why[128];
+
+    if (!foodsvc_uuid_parse(text, strlen(text), &uuid, why, sizeof(why))) {
+        ctl_misused("\"%s\" is no order id (%s): `foodctl order list` shows them", text, why);
+        return false;
+    }
+    foodsvc_uuid_format(&uuid, id);
+    return true;
+}
+
+static const char *
+ctl_text(const json_t *order, const char *member)
+{
+    const char *text = json_string_value(json_object_get(order, member));
+
+    return text != NULL ? text : "-";
+}
+
+static void
+ctl_order_print(const json_t *order)
+{
+    const json_t *items = json_object_get(order, "items"), *updated = json_object_get(order, "updated"), *one;
+    size_t        i;
+
+    printf("id        %s\nstatus    %s\ncreated   %s\ncustomer  %s\ndelivery  %s\nkitchen   %s\n", ctl_text(order, "id"),
+           ctl_text(order, "status"), ctl_text(order, "created"), ctl_text(order, "customer_id"),
+           ctl_text(order, "delivery_id"), ctl_text(order, "kitchen_id"));
+    json_array_foreach(items, i, one) {
+        printf("item      %lld x %s\n", (long long) json_integer_value(json_object_get(one, "quantity")), ctl_text(one, "product"));
+    }
+    json_array_foreach(updated, i, one) {
+        printf("update    %s  %s\n", ctl_text(one, "when"), ctl_text(one, "status"));
+    }
+}
+
+/* Calls path of OrderService; prints nothing. CTL_OK: the answer is `wanted`, and the caller frees it. */
+static int
+ctl_order_call(const ctl_t *ctl, const char *method, const char *path, const char *body, long wanted, const char *what,
+    ctl_answer_t *answer)
+{
+    const char *base = ctl_need(ctl, ctl->order_url, "ORDER_URL");
+    int         code;
+
+    if (base == NULL || !ctl_http(ctl, method, base, path, body, false, answer)) {
+        return CTL_FAILED;
+    }
+    if (answer->status != wanted) {
+        code = ctl_http_refused(what, answer);
+        ctl_answer_free(answer);
+        return code;
+    }
+    if (wanted != 204 && answer->json == NULL) {
+        ctl_answer_free(answer);
+        return ctl_fail("%s: the answer is no JSON: is %s OrderService?", what, base);
+    }
+    return CTL_OK;
+}
+
+/* The common way of show and cancel: a call on one order, whose answer is the order. */
+static int
+ctl_order_one(ctl_t *ctl, const char *method, const char *tail, long wanted)
+{
+    ctl_answer_t answer;
+    char         id[FOODSVC_UUID_TEXT + 1], path[128];
+    int          code;
+
+    if (!ctl_order_id(ctl->args[0], id)) {
+        return CTL_USAGE;
+    }
+    snprintf(path, sizeof(path), "%s/%s%s", FOODSVC_PATH_ORDERS, id, tail);
+    code = ctl_order_call(ctl, method, path, NULL, wanted, ctl->command, &answer);
+    if (code != CTL_OK) {
+        return code;
+    }
+    if (wanted == 204) {
+        if (!ctl->json) {
+            printf("%s is deleted\n", id);
+        }
+    } else if (ctl->json) {
+        ctl_print_json(answer.json);
+    } else {
+        ctl_order_print(answer.json);
+    }
+    ctl_answer_free(&answer);
+    return CTL_OK;
+}
+
+int
+ctl_order_show(ctl_t *ctl)
+{
+    return ctl_order_one(ctl, "GET", "", 200);
+}
+
+int
+ctl_order_cancel(ctl_t *ctl)
+{
+    return ctl_order_one(ctl, "POST", "/cancel", 202);
+}
+
+int
+ctl_order_delete(ctl_t *ctl)
+{
+    return ctl_order_one(ctl, "DELETE", "", 204);
+}
+
+/* "Lasagna=2". The service says what is wrong with it; it knows the menu. */
+static json_t *
+ctl_item(const char *text)
+{
+    const char *equals = strrchr(text, '=');
+    char       *end;
+    long long   quantity = 1;
+
+    if (equals != NULL) {
+        quantity = strtoll(equals + 1, &end, 10);
+        if (end == equals + 1 || *end != '\0') {
+            return NULL;
+        }
+    }
+    return json_pack("{s:s%, s:I}", "product", text, equals ? (size_t) (equals - text) : strlen(text), "quantity",
+                     (json_int_t) quantity);
+}
+
+static json_t *
+ctl_order_new(const ctl_t *ctl)
+{
+    static const char *const  usual[] = { "Lasagna=2", "Double Cheeseburger" };
+    char                      customer[FOODSVC_UUID_TEXT + 1];
+    foodsvc_uuid_t            uuid;
+    json_t                   *items = json_array(), *item;
+    size_t                    n = ctl->nitems ? ctl->nitems : 2;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *text = ctl->nitems ? ctl->items[i] : usual[i];
+
+        item = ctl_item(text);
+        if (item == NULL) {
+            ctl_misused("\"%s\" is no item: it must be like 'Lasagna=2'", text);
+            json_decref(items);
+            return NULL;
+        }
+        json_array_append_new(items, item);
+    }
+    foodsvc_uuid_v4(&uuid);
+    foodsvc_uuid_format(&uuid, customer);
+    return json_pack("{s:o, s:s}", "items", items, "customer_id", ctl->customer ? ctl->customer : customer);
+}
+
+int
+ctl_order_place(ctl_t *ctl)
+{
+    json_t       *order = ctl_order_new(ctl);
+    char         *body = order ? json_dumps(order, JSON_COMPACT) : NULL;
+    ctl_answer_t  answer;
+    int           code;
+
+    json_decref(order);
+    if (body == NULL) {
+        return CTL_USAGE;
+    }
+    code = ctl_order_call(ctl, "POST", FOODSVC_PATH_ORDERS, body, 202, ctl->command, &answer);
+    free(body);
+    if (code != CTL_OK) {
+        return code;
+    }
+    if (ctl->json) {
+        ctl_print_json(answer.json);
+    } else if (ctl->quiet) {
+        puts(ctl_text(answer.json, "id"));
+    } else {
+        ctl_order_print(answer.json);
+    }
+    ctl_answer_free(&answer);
+    return CTL_OK;
+}
+
+int
+ctl_order_list(ctl_t *ctl)
+{
+    ctl_answer_t  answer;
+    json_t       *order;
+    size_t        i;
+    int           code = ctl_order_call(ctl, "GET", FOODSVC_PATH_ORDERS, NULL, 200, ctl->command, &answer);
+
+    if (code != CTL_OK) {
+        return code;
+    }
+    if (ctl->json) {
+        ctl_print_json(answer.json);
+    } else {
+        json_array_foreach(answer.json, i, order) {
+            printf("%s  %-17s  %s\n", ctl_text(order, "id"), ctl_text(order, "status"), ctl_text(order, "created"));
+        }
+    }
+    ctl_answer_free(&answer);
+    return CTL_OK;
+}
