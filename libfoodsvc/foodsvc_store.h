@@ -6,9 +6,10 @@
  *
  * How a change happens once. The order (or payment) is read, the domain decides on the copy, and one unordered bulk writes all
  * decisions, each with a filter on what it was decided on: _id, status, the length of `updated` (orders); _id, status,
- * reimburse, transaction_id (payments). Each write also sets `rev`, a fresh random token. When the bulk's matched count is
- * less than its length, or its outcome is unknown, the documents are read again: a document that carries our `rev` was
- * written by us; another is decided again, up to a few rounds, on its new state. So a result is never guessed.
+ * reimburse, transaction_id (payments). Each write also leaves a fresh random token in `rev` (an array of int64, the last
+ * four writes' tokens, part of every filter). When the bulk's matched count is less than its length, or its outcome is
+ * unknown, the documents are read again: a document that carries our token was written by us; another is decided again, up
+ * to a few rounds, on its new state. So a result is never guessed.
  *
  * Claims. A change that leaves a debt (foodsvc_order_owes) may set claim {by, until} in the same write: for that long the
  * claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over.

@@ -74,7 +74,8 @@ static foodsvc_store_outcome_e rest_of(const bson_t *reply, const bson_error_t *
     }
     /* With writeErrors the error is the first of them, unless the connection broke in between. */
     if (error == NULL || (marked > 0 && error->domain == MONGOC_ERROR_SERVER)) {
-        return changed == (int64_t) (n - marked) ? FOODSVC_WRITE_DONE : FOODSVC_WRITE_LOOK;
+        return changed == (int64_t) (n - marked) ? FOODSVC_WRITE_DONE
+            : changed == 0 ? FOODSVC_WRITE_AGAIN : FOODSVC_WRITE_LOOK;
     }
     switch (foodsvc_store_error(error, foodsvc_store_sent(), err)) {
     case FOODSVC_STORE_UNAVAILABLE:

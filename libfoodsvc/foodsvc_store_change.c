@@ -115,15 +115,18 @@ static bool set_fields(bson_t *set, const foodsvc_order_t *before, const foodsvc
 }
 
 static bson_t *update_of(const foodsvc_order_t *before, const foodsvc_order_t *after, const bson_t *doc,
-    const char *rev)
+    const foodsvc_store_job_t *job)
 {
-    bson_t  *update = bson_new();
-    bson_t   decided = BSON_INITIALIZER, part;
-    bool     ok;
+    bson_t          *update = bson_new();
+    bson_t           decided = BSON_INITIALIZER, part;
+    foodsvc_order_t  fields = *after;       /* without what no change touches; it owns nothing */
+    bool             ok;
 
-    ok = foodsvc_order_to_bson(after, &decided)
+    fields.unknown = NULL;
+    fields.nitems = 0;
+    ok = foodsvc_order_to_bson(&fields, &decided)
         && BSON_APPEND_DOCUMENT_BEGIN(update, "$set", &part)
-        && BSON_APPEND_UTF8(&part, FOODSVC_STORE_REV, rev)
+        && foodsvc_store_append_rev(&part, job, doc)
         && set_fields(&part, before, after, &decided, doc)
         && bson_append_document_end(update, &part)
         && (before->nupdated == after->nupdated || !has_history(doc)
@@ -229,7 +232,7 @@ static void change_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     }
     group->kind = FOODSVC_STORE_UPDATE;
     group->filter = condition_of(group->id, doc);
-    group->write = update_of(&before, order, doc, job->rev);
+    group->write = update_of(&before, order, doc, job);
     if (group->filter == NULL || group->write == NULL) {
         foodsvc_store_settle(job, group, FOODSVC_STORE_FAILED, "the change doesn't fit into a document");
     }

@@ -19,7 +19,9 @@
 #include "foodsvc_names.h"
 #include "foodsvc_store.h"
 
-#define FOODSVC_STORE_REV   "rev"
+/* The field of the last writes' tokens: an array of int64, the newest last. */
+#define FOODSVC_STORE_REV       "rev"
+#define FOODSVC_STORE_REVS      4
 
 struct foodsvc_store_s {
     mongoc_client_pool_t  *pool;
@@ -72,7 +74,7 @@ typedef enum {
     FOODSVC_WRITE_DONE = 0,
     FOODSVC_WRITE_LOOK,         /* answered, but whether ours is among the matched shows only in the document */
     FOODSVC_WRITE_MAYBE,        /* no answer, or not yet by a majority */
-    FOODSVC_WRITE_AGAIN,        /* turned away before it was tried */
+    FOODSVC_WRITE_AGAIN,        /* certainly not written: the condition missed, or another server is the primary now */
     FOODSVC_WRITE_DUPLICATE,
     FOODSVC_WRITE_REFUSED,
     FOODSVC_WRITE_UNSENT
@@ -108,7 +110,7 @@ typedef struct {
     bool                   maybe;               /* a write of ours got no answer: it may be done, or still be done later */
     foodsvc_store_write_e  kind;
     bson_t                *filter, *write;
-    void                  *subject;             /* the order or payment as read, then as decided; the job's kind frees it */
+    void                  *subject;             /* the order or payment as read, then as decided; the kind frees it */
 } foodsvc_store_group_t;
 
 /* What differs between the jobs. `ops` are structs whose first member is `const char *id`. */
@@ -139,13 +141,15 @@ struct foodsvc_store_job_s {
     foodsvc_store_sorted_t           sorted[FOODSVC_STORE_BATCH];      /* by id, then by op */
     foodsvc_store_group_t            groups[FOODSVC_STORE_BATCH];
     size_t                           ngroups, nopen;
-    char                             rev[FOODSVC_UUID_TEXT + 1];       /* of all writes of this job */
+    int64_t                          rev;          /* the token of all writes of this job, random */
 };
 
 /* Runs ops of any number through jobs of at most FOODSVC_STORE_BATCH; every op gets its result exactly once. */
 void foodsvc_store_run(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind, void **ops, size_t nops);
 /* The i-th op of a group. */
 void *foodsvc_store_op(const foodsvc_store_job_t *job, const foodsvc_store_group_t *group, size_t i);
+/* Appends `rev` as a write of this job leaves it: doc's last tokens (doc may be NULL) and the job's. */
+bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const bson_t *doc);
 /* Gives all ops of an open group their result and closes it. */
 void foodsvc_store_settle(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
     const char *err);

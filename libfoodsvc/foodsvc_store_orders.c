@@ -29,7 +29,7 @@ static void insert_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     group->kind = FOODSVC_STORE_INSERT;
     group->write = bson_new();
     if (!foodsvc_order_to_bson(op->order, group->write)
-        || !BSON_APPEND_UTF8(group->write, FOODSVC_STORE_REV, job->rev)) {
+        || !foodsvc_store_append_rev(group->write, job, NULL)) {
         foodsvc_store_settle(job, group, FOODSVC_STORE_FAILED, "the order is too large for a document");
     }
 }

@@ -37,14 +37,15 @@ static bool transaction_differs(const foodsvc_payment_t *before, const foodsvc_p
             && memcmp(&before->transaction_id, &after->transaction_id, sizeof(after->transaction_id)) != 0);
 }
 
-static bson_t *update_of(const foodsvc_payment_t *before, const foodsvc_payment_t *after, const char *rev)
+static bson_t *update_of(const foodsvc_payment_t *before, const foodsvc_payment_t *after, const bson_t *doc,
+    const foodsvc_store_job_t *job)
 {
     bson_t  *update = bson_new();
     bson_t   decided = BSON_INITIALIZER, set = BSON_INITIALIZER, unset = BSON_INITIALIZER;
     bool     ok;
 
     ok = foodsvc_payment_to_bson(after, &decided)
-        && BSON_APPEND_UTF8(&set, FOODSVC_STORE_REV, rev)
+        && foodsvc_store_append_rev(&set, job, doc)
         && (before->status == after->status || change_field(&set, &unset, &decided, "status"))
         && (before->reimburse == after->reimburse || change_field(&set, &unset, &decided, "reimburse"))
         && (!transaction_differs(before, after) || change_field(&set, &unset, &decided, "transaction_id"))
@@ -119,7 +120,7 @@ static void insert_new(foodsvc_store_job_t *job, foodsvc_store_group_t *group)
     group->kind = FOODSVC_STORE_INSERT;
     group->write = bson_new();
     if (!foodsvc_payment_to_bson(group->subject, group->write)
-        || !BSON_APPEND_UTF8(group->write, FOODSVC_STORE_REV, job->rev)) {
+        || !foodsvc_store_append_rev(group->write, job, NULL)) {
         foodsvc_store_settle(job, group, FOODSVC_STORE_FAILED, "the payment is too large for a document");
     }
 }
@@ -150,7 +151,7 @@ static void payment_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *grou
     }
     group->kind = FOODSVC_STORE_UPDATE;
     group->filter = condition_of(group->id, doc);
-    group->write = update_of(&before, group->subject, job->rev);
+    group->write = update_of(&before, group->subject, doc, job);
     if (group->filter == NULL || group->write == NULL) {
         foodsvc_store_settle(job, group, FOODSVC_STORE_FAILED, "the change doesn't fit into a document");
     }

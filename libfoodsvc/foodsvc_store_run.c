@@ -3,11 +3,12 @@
  *
  * A job takes up to FOODSVC_STORE_BATCH ops of one kind and groups them by id. Each round reads the documents of the
  * groups that are still open in one $in, lets the kind decide each group, and sends all writes as one unordered bulk. A
- * write's filter holds what was decided on (the kind's matter), and every write sets `rev` to the job's random token. Then
+ * write's filter holds what was decided on (the kind's matter), and every write leaves the job's random token in `rev`, which
+ * keeps the last few, so that our write is still known when others followed it before we looked. Then
  *
  *   all matched          every group is done
- *   fewer matched        the next round reads again: a document that carries our rev is ours, any other is decided again,
- *                        on its new state
+ *   none matched         the next round reads and decides again, on the new state
+ *   some matched         the same, but which ones shows only in the documents: one that carries our rev is done
  *   no answer, or no     the same, and the read asks for what a majority has. The group stays `maybe`: the write may still
  *   majority yet         come through later. That does no harm: its filter holds the state that it was decided on, so
  *                        either it wins against the next attempt, whose filter then misses and whose read finds our rev,
@@ -123,12 +124,52 @@ static void give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const c
 
 /* --- reading --- */
 
-static bool carries_rev(const bson_t *doc, const char *rev)
+static bool revs_of(const bson_t *doc, bson_iter_t *list)
 {
     bson_iter_t  iter;
 
-    return bson_iter_init_find(&iter, doc, FOODSVC_STORE_REV) && BSON_ITER_HOLDS_UTF8(&iter)
-        && strcmp(bson_iter_utf8(&iter, NULL), rev) == 0;
+    return doc != NULL && bson_iter_init_find(&iter, doc, FOODSVC_STORE_REV) && BSON_ITER_HOLDS_ARRAY(&iter)
+        && bson_iter_recurse(&iter, list);
+}
+
+static bool carries_rev(const bson_t *doc, int64_t rev)
+{
+    bson_iter_t  list;
+    bool         found = false;
+
+    if (revs_of(doc, &list)) {
+        while (!found && bson_iter_next(&list)) {
+            found = BSON_ITER_HOLDS_INT64(&list) && bson_iter_int64(&list) == rev;
+        }
+    }
+    return found;
+}
+
+bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const bson_t *doc)
+{
+    static const char *const  keys[FOODSVC_STORE_REVS] = { "0", "1", "2", "3" };
+    int64_t                   revs[FOODSVC_STORE_REVS];
+    bson_iter_t               list;
+    bson_t                    array;
+    size_t                    i, n = 0;
+    bool                      ok = true;
+
+    if (revs_of(doc, &list)) {
+        while (bson_iter_next(&list)) {
+            if (n == FOODSVC_STORE_REVS - 1) {
+                memmove(&revs[0], &revs[1], --n * sizeof(revs[0]));
+            }
+            revs[n++] = bson_iter_as_int64(&list);
+        }
+    }
+    revs[n++] = job->rev;
+    if (!bson_append_array_begin(to, FOODSVC_STORE_REV, -1, &array)) {
+        return false;
+    }
+    for (i = 0; ok && i < n; i++) {
+        ok = BSON_APPEND_INT64(&array, keys[i], revs[i]);
+    }
+    return bson_append_array_end(to, &array) && ok;
 }
 
 static mongoc_cursor_t *open_cursor(foodsvc_store_job_t *job)
@@ -382,7 +423,7 @@ static void run_job(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind
     job->ops = ops;
     job->nops = nops;
     foodsvc_uuid_v4(&rev);
-    foodsvc_uuid_format(&rev, job->rev);
+    memcpy(&job->rev, rev.bytes + 8, sizeof(job->rev));
     make_groups(job);
     if (!foodsvc_store_begin(store, &job->call, err)) {
         give_up_all(job, FOODSVC_STORE_UNAVAILABLE, err);

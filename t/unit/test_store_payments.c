@@ -1,0 +1,278 @@
+/* Payments in MongoDB: begun once, moved by callbacks, refunded once; outbox marks set with the status and cleared by id. */
+#include "store.h"
+
+static foodsvc_store_t *store;
+
+static int setup(void **state)
+{
+    store = open_store(mongo_url(), 2000, 4);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    foodsvc_store_close(store);
+    return 0;
+}
+
+static foodsvc_payment_t *new_payment(const char *id)
+{
+    foodsvc_payment_t *payment = foodsvc_payment_new();
+
+    assert_non_null(payment);
+    payment->id = strdup(id);
+    assert_true(foodsvc_metadata_set(&payment->metadata, FOODSVC_ORDER_SERVICE, id, "53c5711d-f5d4-45eb-8651-f0ba9092ba0d"));
+    payment->created = foodsvc_time_now();
+    return payment;
+}
+
+static foodsvc_store_payment_op_t payment_op(const char *id, foodsvc_payment_change_e kind)
+{
+    foodsvc_store_payment_op_t op = { .id = id, .change = { .kind = kind } };
+
+    if (kind == FOODSVC_PAYMENT_ACCEPTED || kind == FOODSVC_PAYMENT_CALLBACK) {
+        op.change.has_transaction_id = true;
+        foodsvc_uuid_v4(&op.change.transaction_id);
+    }
+    return op;
+}
+
+static foodsvc_store_payment_op_t callback_op(const char *id, foodsvc_payment_status_e status)
+{
+    foodsvc_store_payment_op_t op = payment_op(id, FOODSVC_PAYMENT_CALLBACK);
+
+    op.change.status = status;
+    return op;
+}
+
+static void run(foodsvc_store_payment_op_t *op)
+{
+    foodsvc_store_payment_op_t *ops[1] = { op };
+
+    foodsvc_store_payments_change(store, ops, 1);
+}
+
+static void done(foodsvc_store_payment_op_t *op)
+{
+    foodsvc_payment_free(op->payment);
+    op->payment = NULL;
+}
+
+static void test_life(void **state)
+{
+    char                         id[FOODSVC_UUID_TEXT + 1], err[FOODSVC_ERR];
+    foodsvc_payment_t           *fresh;
+    foodsvc_store_payment_op_t   op;
+    foodsvc_store_mark_t         marks[2];
+    bson_t                       doc;
+
+    new_id(id);
+    fresh = new_payment(id);
+    op = payment_op(id, FOODSVC_PAYMENT_REQUESTED);
+    op.insert = fresh;
+    run(&op);
+    assert_int_equal(op.rc, FOODSVC_STORE_OK);
+    assert_true(op.inserted);
+    assert_int_equal(op.payment->status, FOODSVC_PENDING);
+    done(&op);
+    run(&op);                                       /* asked again: the same payment goes on */
+    assert_false(op.inserted);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_PROCEED);
+    done(&op);
+    raw_get(FOODSVC_PAYMENTS, id, &doc);
+    assert_true(raw_is(&doc, "metadata.order_id", BSON_TYPE_UTF8));
+    assert_true(raw_is(&doc, "created", BSON_TYPE_DATE_TIME));
+    bson_destroy(&doc);
+
+    op = payment_op(id, FOODSVC_PAYMENT_ACCEPTED);
+    run(&op);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
+    done(&op);
+    op = payment_op(id, FOODSVC_PAYMENT_REQUESTED);
+    op.insert = fresh;
+    run(&op);                                       /* billed already */
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_NOTHING);
+    done(&op);
+
+    op = callback_op(id, FOODSVC_PAY_PAID);
+    run(&op);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
+    assert_string_not_equal(op.payment->outbox_id, "");
+    memcpy(marks[0].order_id, id, sizeof(id));
+    memcpy(marks[0].outbox_id, op.payment->outbox_id, sizeof(marks[0].outbox_id));
+    done(&op);
+    raw_get(FOODSVC_PAYMENTS, id, &doc);
+    assert_true(raw_is(&doc, "transaction_id", BSON_TYPE_BINARY));
+    assert_true(raw_is(&doc, "outbox.id", BSON_TYPE_UTF8));
+    bson_destroy(&doc);
+    run(&op);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_NOTHING);
+    done(&op);
+
+    marks[1] = marks[0];
+    new_id(marks[1].outbox_id);                     /* another event's mark is left alone */
+    assert_int_equal(foodsvc_store_outbox_clear(store, &marks[1], 1, err), FOODSVC_STORE_OK);
+    raw_get(FOODSVC_PAYMENTS, id, &doc);
+    assert_true(bson_has_field(&doc, "outbox"));
+    bson_destroy(&doc);
+    assert_int_equal(foodsvc_store_outbox_clear(store, marks, 2, err), FOODSVC_STORE_OK);
+    raw_get(FOODSVC_PAYMENTS, id, &doc);
+    assert_false(bson_has_field(&doc, "outbox"));
+    bson_destroy(&doc);
+    assert_int_equal(foodsvc_store_outbox_clear(store, marks, 0, err), FOODSVC_STORE_OK);
+
+    op = payment_op(id, FOODSVC_PAYMENT_REIMBURSE);
+    run(&op);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
+    assert_true(op.payment->reimburse);
+    done(&op);
+    op = callback_op(id, FOODSVC_PAY_REIMBURSED);
+    run(&op);
+    assert_int_equal(op.payment->status, FOODSVC_PAY_REIMBURSED);
+    done(&op);
+    raw_get(FOODSVC_PAYMENTS, id, &doc);
+    assert_false(bson_has_field(&doc, "reimburse"));
+    bson_destroy(&doc);
+    foodsvc_payment_free(fresh);
+}
+
+/* One batch: before the payment is there, with it, and behind it, and other payments beside. */
+static void test_batch(void **state)
+{
+    char                         a[FOODSVC_UUID_TEXT + 1], b[FOODSVC_UUID_TEXT + 1];
+    foodsvc_payment_t           *fresh, *other;
+    foodsvc_store_payment_op_t   ops[6], *list[6];
+    size_t                       i;
+
+    new_id(a);
+    new_id(b);
+    fresh = new_payment(a);
+    other = new_payment(b);
+    ops[0] = callback_op(a, FOODSVC_PAY_PAID);
+    ops[1] = payment_op(a, FOODSVC_PAYMENT_REQUESTED);
+    ops[1].insert = fresh;
+    ops[2] = payment_op(a, FOODSVC_PAYMENT_REQUESTED);
+    ops[2].insert = fresh;
+    ops[3] = payment_op(b, FOODSVC_PAYMENT_REQUESTED);
+    ops[3].insert = other;
+    ops[4] = callback_op(a, FOODSVC_PAY_FAILED);
+    ops[5] = payment_op("no such payment", FOODSVC_PAYMENT_REIMBURSE);
+    for (i = 0; i < 6; i++) {
+        list[i] = &ops[i];
+    }
+    foodsvc_store_payments_change(store, list, 6);
+    assert_int_equal(ops[0].rc, FOODSVC_STORE_NOT_FOUND);
+    assert_null(ops[0].payment);
+    assert_true(ops[1].inserted);
+    assert_false(ops[2].inserted);
+    assert_int_equal(ops[2].verdict, FOODSVC_PAYMENT_PROCEED);
+    assert_true(ops[3].inserted);
+    assert_int_equal(ops[4].verdict, FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(ops[4].payment->status, FOODSVC_PAY_FAILED);
+    assert_int_equal(ops[5].rc, FOODSVC_STORE_NOT_FOUND);
+    for (i = 0; i < 6; i++) {
+        done(&ops[i]);
+    }
+    ops[1] = payment_op(a, FOODSVC_PAYMENT_REIMBURSE);
+    run(&ops[1]);
+    assert_int_equal(ops[1].verdict, FOODSVC_PAYMENT_ILLEGAL);
+    done(&ops[1]);
+    foodsvc_payment_free(fresh);
+    foodsvc_payment_free(other);
+}
+
+static void test_foreign(void **state)
+{
+    char                         id[FOODSVC_UUID_TEXT + 1], json[512];
+    foodsvc_store_payment_op_t   op;
+    bson_t                       doc;
+
+    new_id(id);
+    snprintf(json, sizeof(json), "{\"_id\": \"%s\", \"metadata\": {\"receiver\": \"OrderService\", \"order_id\": \"%s\", "
+             "\"customer_id\": \"c\"}, \"transaction_id\": \"06b0413f-c0d9-71d4-8000-c9895f286cf0\", "
+             "\"status\": \"pending\", \"created\": \"2026-11-23T10:22:52\", \"note\": 1}", id, id);
+    raw_put(FOODSVC_PAYMENTS, id, json);
+    op = callback_op(id, FOODSVC_PAY_PAID);
+    run(&op);
+    assert_int_equal(op.rc, FOODSVC_STORE_OK);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
+    done(&op);
+    raw_get(FOODSVC_PAYMENTS, id, &doc);
+    assert_true(bson_has_field(&doc, "note"));
+    bson_destroy(&doc);
+
+    new_id(id);
+    snprintf(json, sizeof(json), "{\"_id\": \"%s\", \"metadata\": 5, \"status\": \"pending\"}", id);
+    raw_put(FOODSVC_PAYMENTS, id, json);
+    op = callback_op(id, FOODSVC_PAY_PAID);
+    run(&op);
+    assert_int_equal(op.rc, FOODSVC_STORE_UNREADABLE);
+    assert_non_null(strstr(op.err, "metadata"));
+}
+
+/* Many threads ask for the same payments at once: each is begun once, refunded once, each callback written once. */
+enum { THREADS = 4, PAYMENTS = 24 };
+
+static char        ids[PAYMENTS][FOODSVC_UUID_TEXT + 1];
+static atomic_int  begun[PAYMENTS], written[PAYMENTS];
+
+static void *fight(void *data)
+{
+    foodsvc_payment_t           *fresh[PAYMENTS];
+    foodsvc_store_payment_op_t   ops[PAYMENTS], *list[PAYMENTS];
+    size_t                       i, k;
+    unsigned                     step;
+
+    for (step = 0; step < 2; step++) {
+        for (i = 0; i < PAYMENTS; i++) {
+            k = (i * 7 + (size_t) data * 5) % PAYMENTS;
+            fresh[i] = new_payment(ids[k]);
+            ops[i] = step == 0 ? payment_op(ids[k], FOODSVC_PAYMENT_REQUESTED) : callback_op(ids[k], FOODSVC_PAY_PAID);
+            ops[i].insert = step == 0 ? fresh[i] : NULL;
+            list[i] = &ops[i];
+        }
+        foodsvc_store_payments_change(store, list, PAYMENTS);
+        for (i = 0; i < PAYMENTS; i++) {
+            k = (i * 7 + (size_t) data * 5) % PAYMENTS;
+            if (ops[i].rc == FOODSVC_STORE_OK) {
+                atomic_fetch_add(&begun[k], ops[i].inserted);
+                atomic_fetch_add(&written[k], step == 1 && ops[i].verdict == FOODSVC_PAYMENT_WRITE);
+            } else {
+                atomic_fetch_add(&begun[k], 1000);
+            }
+            done(&ops[i]);
+            foodsvc_payment_free(fresh[i]);
+        }
+    }
+    return NULL;
+}
+
+static void test_race(void **state)
+{
+    pthread_t  threads[THREADS];
+    size_t     i;
+
+    for (i = 0; i < PAYMENTS; i++) {
+        new_id(ids[i]);
+    }
+    for (i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, fight, (void *) i), 0);
+    }
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (i = 0; i < PAYMENTS; i++) {
+        assert_int_equal(begun[i], 1);
+        assert_int_equal(written[i], 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_life), cmocka_unit_test(test_batch), cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_race)
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
