@@ -38,6 +38,7 @@ UNITS     := $(UNIT_SRCS:t/unit/%.c=$(BUILD)/unit/%)
 obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 .DEFAULT_GOAL := help
+.SECONDARY:
 
 .PHONY: help
 help:   ## this list
@@ -75,6 +76,8 @@ $(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(call obj,$(COMMON_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
+# This one makes each allocation fail in turn.
+$(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
 # The module is built by nginx's own build, in a copy of Debian's nginx-dev or of the sources named by NGINX_SRC.
 $(MODULE): config $(wildcard ngx_foodsvc_module/*.[ch]) $(wildcard libfoodsvc/*.[ch]) | headers

@@ -21,12 +21,16 @@ def socket_path(settings):
     return f"/tmp/foodsvc-{os.getuid()}-{digest}.sock"
 
 
-def template(name):
-    """A file of conf/."""
+def template(name, default=None):
+    """A file of conf/; one that need not be there has a default."""
     path = os.path.join(ROOT, "conf", name)
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
+    except FileNotFoundError as error:
+        if default is not None:
+            return default
+        raise Trouble(f"{path}: {error.strerror}") from None
     except OSError as error:
         raise Trouble(f"{path}: {error.strerror}") from None
 
@@ -133,7 +137,7 @@ def orderd_conf(settings):
     values = _values(settings)
     wanted = {"mongo_url": values["MONGO_URL"], "redis_url": values["REDIS_URL"], "amqp_url": values["AMQP_URL"],
               "api_key_file": values["API_KEY_FILE"], "ca_file": values["CA_CERT"]}
-    return override(template("orderd.conf"), wanted)
+    return override(template("orderd.conf", ""), wanted)
 
 
 def sim_conf(settings):
@@ -142,7 +146,7 @@ def sim_conf(settings):
     wanted = {f"{name}_port": settings.ports[name] for name in ("customer", "delivery", "kitchen", "card")}
     wanted |= {"speed": values["SPEED"], "amqp_url": values["AMQP_URL"], "api_key_file": values["API_KEY_FILE"],
                "ca_file": values["CA_CERT"]}
-    return override(template("sim.conf"), wanted)
+    return override(template("sim.conf", ""), wanted)
 
 
 def make_secrets(settings):
