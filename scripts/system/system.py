@@ -65,6 +65,8 @@ class System:
             self._supervise(prints)
             self._stop_changed(parts, prints)
             settings.save()
+            for part in parts:
+                self._check_ports(part)
             self._start([part for part in parts if part in SERVERS])
             services = [part for part in parts if part not in SERVERS]
             if services:
@@ -339,7 +341,7 @@ class System:
             wrong = health.CHECKS[part](settings) if pids or part in settings.given else "not running"
             good = good and wrong is None
             say(f"{part:8} {'answers' if wrong is None else wrong:24} {'pid ' + ' '.join(pids) if pids else '':18} {where}")
-        if "nginx" in groups:
+        if self.pids("nginx"):
             wrong = health.everything(settings)
             good = good and wrong is None
             say(f"{'health':8} {wrong or 'both services say that all is well'}")
