@@ -77,7 +77,7 @@ $(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(call obj,$(COMMON_SRCS)) $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
 # This one makes each allocation fail in turn.
-$(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+$(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=json_loadb
 
 # The module is built by nginx's own build, in a copy of Debian's nginx-dev or of the sources named by NGINX_SRC.
 $(MODULE): config $(wildcard ngx_foodsvc_module/*.[ch]) $(wildcard libfoodsvc/*.[ch]) | headers

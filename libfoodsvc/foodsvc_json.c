@@ -83,6 +83,7 @@ static const char *reason_of(const json_error_t *error, const char *text, size_t
     };
 
     switch (json_error_code(error)) {
+    case json_error_unknown:            /* jansson found nothing wrong: so it was that */
     case json_error_out_of_memory:
         return no_memory;
     case json_error_invalid_utf8:

@@ -1,0 +1,136 @@
+/* The payment's document in MongoDB. */
+#include "unit.h"
+#include "foodsvc_codec.h"
+
+#define ID          "06b0413f-be90-7667-8000-f556e421c97a"
+#define CUSTOMER    "53c5711d-f5d4-45eb-8651-f0ba9092ba0d"
+#define METADATA    "{\"receiver\":\"OrderService\",\"order_id\":\"" ID "\",\"customer_id\":\"" CUSTOMER "\"}"
+#define NOW         "{\"$date\":{\"$numberLong\":\"1795429372053\"}}"
+#define START       "{\"_id\":\"" ID "\",\"metadata\":" METADATA ",\"status\":\"pending\",\"created\":" NOW
+
+static foodsvc_payment_t *read_json(const char *extended, char err[FOODSVC_ERR])
+{
+    bson_error_t       error;
+    bson_t            *doc = bson_new_from_json((const uint8_t *) extended, -1, &error);
+    foodsvc_payment_t *payment;
+
+    if (doc == NULL) {
+        fail_msg("%s: %s", extended, error.message);
+    }
+    err[0] = '\0';
+    payment = foodsvc_payment_from_bson(doc, err);
+    bson_destroy(doc);
+    return payment;
+}
+
+static void check_document(const foodsvc_payment_t *payment, const char *expected)
+{
+    bson_t  doc = BSON_INITIALIZER;
+    char   *text;
+
+    assert_true(foodsvc_payment_to_bson(payment, &doc));
+    text = bson_as_canonical_extended_json(&doc, NULL);
+    assert_string_equal(text, expected);
+    bson_free(text);
+    bson_destroy(&doc);
+}
+
+static void the_document(void **state)
+{
+    char               err[FOODSVC_ERR];
+    foodsvc_payment_t *payment = read_json(START ",\"transaction_id\":"
+        "{\"$binary\":{\"base64\":\"BrBBP8DZcdSAAMmJXyhs8A==\",\"subType\":\"04\"}},\"note\":1,\"rev\":\"r\"}", err);
+
+    assert_string_equal(err, "");
+    assert_string_equal(payment->id, ID);
+    assert_string_equal(payment->metadata.receiver, "OrderService");
+    assert_true(payment->has_transaction_id);
+    check_document(payment,
+        "{ \"_id\" : \"" ID "\", \"metadata\" : { \"receiver\" : \"OrderService\", \"order_id\" : \"" ID "\", "
+        "\"customer_id\" : \"" CUSTOMER "\" }, "
+        "\"transaction_id\" : { \"$binary\" : { \"base64\" : \"BrBBP8DZcdSAAMmJXyhs8A==\", \"subType\" : \"04\" } }, "
+        "\"status\" : \"pending\", \"created\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } } }");
+    foodsvc_payment_free(payment);
+}
+
+static void our_own_fields(void **state)
+{
+    char               err[FOODSVC_ERR];
+    foodsvc_payment_t *payment = read_json(START ",\"reimburse\":true,\"outbox\":{\"id\":\"e1\",\"status\":\"paymentPaid\"}}", err);
+
+    assert_string_equal(err, "");
+    assert_false(payment->has_transaction_id);
+    assert_true(payment->reimburse);
+    assert_string_equal(payment->outbox_id, "e1");
+    assert_int_equal(payment->outbox_status, FOODSVC_PAYMENT_PAID);
+    check_document(payment,
+        "{ \"_id\" : \"" ID "\", \"metadata\" : { \"receiver\" : \"OrderService\", \"order_id\" : \"" ID "\", "
+        "\"customer_id\" : \"" CUSTOMER "\" }, \"status\" : \"pending\", "
+        "\"created\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } }, \"reimburse\" : true, "
+        "\"outbox\" : { \"id\" : \"e1\", \"status\" : \"paymentPaid\" } }");
+    foodsvc_payment_free(payment);
+}
+
+static void other_forms(void **state)
+{
+    char               err[FOODSVC_ERR];
+    foodsvc_payment_t *payment = read_json("{\"_id\":\"" ID "\",\"metadata\":" METADATA ",\"metadata\":" METADATA
+        ",\"status\":\"reimbursed\",\"created\":\"2026-11-23 10:22:52.053\",\"transaction_id\":\"" CUSTOMER "\",\"outbox\":null,"
+        "\"reimburse\":null}", err);
+
+    assert_string_equal(err, "");
+    assert_true(payment->has_transaction_id);
+    assert_int_equal(payment->status, FOODSVC_PAY_REIMBURSED);
+    assert_true(payment->created == INT64_C(1795429372053));
+    assert_string_equal(payment->outbox_id, "");
+    assert_false(payment->reimburse);
+    foodsvc_payment_free(payment);
+
+    payment = read_json(START ",\"transaction_id\":null}", err);
+    assert_false(payment->has_transaction_id);
+    foodsvc_payment_free(payment);
+}
+
+static void check_unreadable(const char *doc, const char *why)
+{
+    char err[FOODSVC_ERR];
+
+    assert_null(read_json(doc, err));
+    assert_string_equal(err, why);
+}
+
+static void documents_beyond_us(void **state)
+{
+    check_unreadable("{}", "_id is missing");
+    check_unreadable("{\"_id\":1}", "_id is of another type");
+    check_unreadable("{\"_id\":\"a\",\"_id\":\"b\"}", "_id is of another type");
+    check_unreadable("{\"_id\":\"" ID "\",\"status\":\"pending\"}", "metadata is missing");
+    check_unreadable("{\"_id\":\"" ID "\",\"metadata\":" METADATA "}", "status is missing");
+    check_unreadable("{\"_id\":\"" ID "\",\"metadata\":1}", "metadata.receiver is of another type");
+    check_unreadable("{\"_id\":\"" ID "\",\"metadata\":{\"receiver\":1}}", "metadata.receiver is of another type");
+    check_unreadable("{\"_id\":\"" ID "\",\"metadata\":{\"receiver\":\"a\"}}", "metadata.order_id is of another type");
+    check_unreadable("{\"_id\":\"" ID "\",\"metadata\":{\"receiver\":\"a\",\"order_id\":\"a\"}}",
+                     "metadata.customer_id is of another type");
+    check_unreadable("{\"_id\":\"" ID "\",\"status\":\"created\"}", "status is of another type");
+    check_unreadable("{\"_id\":\"" ID "\",\"status\":1}", "status is of another type");
+    check_unreadable("{\"_id\":\"" ID "\",\"created\":1}", "created is of another type");
+    check_unreadable("{\"_id\":\"" ID "\",\"transaction_id\":1}", "transaction_id is of another type");
+    check_unreadable(START ",\"outbox\":1}", "outbox.id is of another type");
+    check_unreadable(START ",\"outbox\":{\"id\":\"\"}}", "outbox.id is of another type");
+    check_unreadable(START ",\"outbox\":{\"id\":\"0123456789012345678901234567890123456789\"}}",
+                     "outbox.id is of another type");
+    check_unreadable(START ",\"outbox\":{\"id\":\"a\"}}", "outbox.status is of another type");
+    check_unreadable(START ",\"outbox\":{\"id\":\"a\",\"status\":\"pending\"}}", "outbox.status is of another type");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_document),
+        cmocka_unit_test(our_own_fields),
+        cmocka_unit_test(other_forms),
+        cmocka_unit_test(documents_beyond_us),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
