@@ -12,8 +12,8 @@ ctl_health_line(const char *name, bool good, const char *more)
 {
     bool colours = ctl_colours();
 
-    printf("%-22s %s%-4s%s %s\n", name, colours ? good ? "\033[32m" : "\033[31m" : "", good ? "ok" : "DOWN",
-           colours ? "\033[0m" : "", more);
+    printf("%-22s %s%s%s%s%s\n", name, colours ? good ? "\033[32m" : "\033[31m" : "", good ? "ok" : "DOWN",
+           colours ? "\033[0m" : "", *more ? "  " : "", more);
 }
 
 static void

@@ -90,6 +90,8 @@ typedef struct {
     ctl_t               *ctl;
     const ctl_command_t *command;       /* NULL: not known yet */
     int                  at;            /* where it stands */
+    bool                 told;          /* what is wrong */
+    const char          *wrong;         /* the argument that stopped the parser */
 } ctl_reading_t;
 
 static int
@@ -123,6 +125,21 @@ ctl_misused(const char *format, ...)
     code = ctl_tell(CTL_USAGE, format, args);
     va_end(args);
     return code;
+}
+
+/* A usage error, in one line; argp's own are silenced, for they take three. */
+static error_t __attribute__((format(printf, 2, 3)))
+ctl_usage(ctl_reading_t *reading, const char *format, ...)
+{
+    va_list args;
+
+    fputs("foodctl: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, " (try `foodctl%s%s --help`)\n", reading->command ? " " : "", reading->command ? reading->command->name : "");
+    reading->told = true;
+    return EINVAL;
 }
 
 static error_t
@@ -161,16 +178,17 @@ ctl_parse_setting(int key, char *arg, struct argp_state *state)
     }
 }
 
-static void
-ctl_parse_timeout(ctl_t *ctl, const char *arg, struct argp_state *state)
+static error_t
+ctl_parse_timeout(ctl_reading_t *reading, const char *arg)
 {
     char   *end;
     double  seconds = strtod(arg, &end);
 
     if (end == arg || *end != '\0' || !(seconds > 0 && seconds <= 1e6)) {
-        argp_error(state, "--timeout takes seconds, as 60");
+        return ctl_usage(reading, "--timeout takes seconds, as 60");
     }
-    ctl->timeout = (int64_t) (seconds * 1000);
+    reading->ctl->timeout = (int64_t) (seconds * 1000);
+    return 0;
 }
 
 static error_t
@@ -185,7 +203,7 @@ ctl_parse_command(int key, char *arg, struct argp_state *state)
         return 0;
     case CTL_ITEM:
         if (ctl->nitems == CTL_MAX_ARGS) {
-            argp_error(state, "more than %d items", CTL_MAX_ARGS);
+            return ctl_usage(reading, "more than %d items", CTL_MAX_ARGS);
         }
         ctl->items[ctl->nitems++] = arg;
         return 0;
@@ -196,8 +214,7 @@ ctl_parse_command(int key, char *arg, struct argp_state *state)
         ctl->queue = arg;
         return 0;
     case CTL_TIMEOUT:
-        ctl_parse_timeout(ctl, arg, state);
-        return 0;
+        return ctl_parse_timeout(reading, arg);
     case CTL_QUIET:
         ctl->quiet = true;
         return 0;
@@ -206,14 +223,17 @@ ctl_parse_command(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (ctl->nargs == CTL_MAX_ARGS || ctl->nargs == reading->command->max) {
-            argp_error(state, "\"%s\" is too much", arg);
+            return ctl_usage(reading, "\"%s\" is too much", arg);
         }
         ctl->args[ctl->nargs++] = arg;
         return 0;
     case ARGP_KEY_END:
         if (ctl->nargs < reading->command->min) {
-            argp_error(state, "%s is missing", reading->command->args);
+            return ctl_usage(reading, "%s is missing", reading->command->args);
         }
+        return 0;
+    case ARGP_KEY_ERROR:
+        reading->wrong = state->next > 0 ? state->argv[state->next - 1] : NULL;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -245,12 +265,13 @@ ctl_parse_main(int key, char *arg, struct argp_state *state)
                 return ECANCELED;
             }
         }
-        argp_error(state, "there is no command \"%s%s%s\"", state->argv[state->next], state->next + 1 < state->argc ? " " : "",
+        return ctl_usage(reading, "there is no command \"%s%s%s\"", state->argv[state->next], state->next + 1 < state->argc ? " " : "",
                    state->next + 1 < state->argc ? state->argv[state->next + 1] : "");
-        return EINVAL;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "a command is missing");
-        return EINVAL;
+        return ctl_usage(reading, "a command is missing");
+    case ARGP_KEY_ERROR:
+        reading->wrong = state->next > 0 ? state->argv[state->next - 1] : NULL;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -295,11 +316,20 @@ ctl_run(ctl_t *ctl, const ctl_command_t *command)
     return code;
 }
 
+static int
+ctl_misread(ctl_reading_t *reading)
+{
+    if (!reading->told) {
+        ctl_usage(reading, "\"%s\" is not known, or its value is missing", reading->wrong ? reading->wrong : "");
+    }
+    return CTL_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
     ctl_t                    ctl = { 0 };
-    ctl_reading_t            reading = { &ctl, NULL, 0 };
+    ctl_reading_t            reading = { .ctl = &ctl };
     const struct argp        settings = { ctl_settings, ctl_parse_setting, NULL, NULL, NULL, NULL, NULL };
     const struct argp_child  children[] = { { &settings, 0, "Settings:", 1 }, { NULL, 0, NULL, 0 } };
     char                    *doc = ctl_main_doc(), name[64];
@@ -309,12 +339,12 @@ main(int argc, char **argv)
 
     argp_program_version = "foodctl " FOODSVC_VERSION;
     argp_err_exit_status = CTL_USAGE;
-    rc = argp_parse(&whole, argc, argv, ARGP_IN_ORDER, NULL, &reading);
+    rc = argp_parse(&whole, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS, NULL, &reading);
     free(doc);
     at = reading.at;
     if (rc != ECANCELED || reading.command == NULL) {
         ctl_settings_free(&ctl);
-        return CTL_USAGE;
+        return ctl_misread(&reading);
     }
     words = strchr(reading.command->name, ' ') != NULL ? 2 : 1;
     {
@@ -323,9 +353,9 @@ main(int argc, char **argv)
 
         snprintf(name, sizeof(name), "foodctl %s", reading.command->name);
         argv[at + words - 1] = name;
-        rc = argp_parse(&one, argc - at - words + 1, argv + at + words - 1, 0, NULL, &reading);
+        rc = argp_parse(&one, argc - at - words + 1, argv + at + words - 1, ARGP_NO_ERRS, NULL, &reading);
     }
-    code = rc == 0 ? ctl_run(&ctl, reading.command) : CTL_USAGE;
+    code = rc == 0 ? ctl_run(&ctl, reading.command) : ctl_misread(&reading);
     ctl_settings_free(&ctl);
     return code;
 }
