@@ -125,8 +125,8 @@ def test_payment_service_away_is_500_and_the_order_failed(system, partners):
 
         def refused():
             answer = system.order.post("/v1/orders", json=system.payload(customer_id=customer))
-            return answer if answer.status_code == 500 else None
-        answer = wait_for(refused, 5, "the changed address to take effect")
+            return [answer] if answer.status_code == 500 else None      # an answer of 500 counts as false itself
+        [answer] = wait_for(refused, 5, "the changed address to take effect")
         assert isinstance(answer.json()["detail"], str)
         newest = system.order.get("/v1/orders").json()[0]
         assert newest["customer_id"] == customer and newest["status"] == "paymentFailed"
