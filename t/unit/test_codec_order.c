@@ -97,7 +97,7 @@ static void what_is_no_entry_of_ours(void **state)
     free(text);
     foodsvc_order_free(order);
 
-    assert_int_equal(foodsvc_order_cache_public("{\"id\":\"" ID "\"}", 48, ID), 0);
+    assert_int_equal(foodsvc_order_cache_public("{\"id\":\"" ID "\"}", 45, ID), 0);
     assert_int_equal(foodsvc_order_cache_public("", 0, ID), 0);
 }
 
@@ -421,6 +421,16 @@ static void documents_beyond_us(void **state)
     check_unreadable(START ",\"updated\":[{\"status\":7,\"when\":1}]}", "updated.0.status is missing or of another type");
 }
 
+static void no_document_at_all(void **state)
+{
+    bson_t empty;
+    char   err[FOODSVC_ERR];
+
+    memset(&empty, 0, sizeof(empty));
+    assert_null(foodsvc_order_from_bson(&empty, err));
+    assert_string_equal(err, "it is no document");
+}
+
 static void text_that_is_none(void **state)
 {
     char         err[FOODSVC_ERR] = "";
@@ -474,6 +484,7 @@ int main(void)
         cmocka_unit_test(unknown_fields_are_kept),
         cmocka_unit_test(unknown_fields_that_no_json_holds),
         cmocka_unit_test(documents_beyond_us),
+        cmocka_unit_test(no_document_at_all),
         cmocka_unit_test(text_that_is_none),
         cmocka_unit_test(claims_and_debts_that_are_none),
     };

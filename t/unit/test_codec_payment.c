@@ -99,6 +99,16 @@ static void check_unreadable(const char *doc, const char *why)
     assert_string_equal(err, why);
 }
 
+static void no_document_at_all(void **state)
+{
+    bson_t empty;
+    char   err[FOODSVC_ERR];
+
+    memset(&empty, 0, sizeof(empty));
+    assert_null(foodsvc_payment_from_bson(&empty, err));
+    assert_string_equal(err, "it is no document");
+}
+
 static void documents_beyond_us(void **state)
 {
     check_unreadable("{}", "_id is missing");
@@ -129,6 +139,7 @@ int main(void)
         cmocka_unit_test(the_document),
         cmocka_unit_test(our_own_fields),
         cmocka_unit_test(other_forms),
+        cmocka_unit_test(no_document_at_all),
         cmocka_unit_test(documents_beyond_us),
     };
 

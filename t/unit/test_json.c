@@ -1,5 +1,6 @@
 /* JSON: what is no JSON for us and why, texts out, and the bounds of a 422 answer. */
 #include "unit.h"
+#include "foodsvc_buf.h"
 #include "foodsvc_json.h"
 
 static const foodsvc_json_limits_t limits = { 4096, 4 };
@@ -45,6 +46,7 @@ static void an_absent_text_is_missing(void **state)
 static void what_is_no_json(void **state)
 {
     check_invalid("{\"items\": [", 11, "Expecting value");
+    check_invalid("[1, [ ", 6, "Expecting value");
     check_invalid("{", 1, "Expecting property name enclosed in double quotes");
     check_invalid("{a}", 2, "Expecting property name enclosed in double quotes");
     check_invalid("{\"a\" 1}", 6, "Expecting ':' delimiter");
@@ -136,6 +138,16 @@ static void strings_of_any_bytes(void **state)
     }
 }
 
+static void characters(void **state)
+{
+    assert_int_equal(foodsvc_utf8_char("", 0), 0);
+    assert_int_equal(foodsvc_utf8_char("a", 1), 1);
+    assert_int_equal(foodsvc_utf8_char("\xED\x9F\xBF", 3), 3);
+    assert_int_equal(foodsvc_utf8_char("\xEE\x80\x80", 3), 3);
+    assert_int_equal(foodsvc_utf8_char("\xF4\x8F\xBF\xBF", 4), 4);
+    assert_int_equal(foodsvc_utf8_char("\x80", 1), 0);
+}
+
 static void details(void **state)
 {
     char *text = foodsvc_json_detail("Order \"x\"\\ \xFF\n\x02");
@@ -210,6 +222,7 @@ int main(void)
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(a_text_read_and_written_is_the_same),
         cmocka_unit_test(strings_of_any_bytes),
+        cmocka_unit_test(characters),
         cmocka_unit_test(details),
         cmocka_unit_test(an_answer_is_bounded),
         cmocka_unit_test(a_fault_that_cannot_be_built),

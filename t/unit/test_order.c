@@ -207,6 +207,14 @@ static void a_jump_loses_no_debt(void **state)
     event_with_ids(order, FOODSVC_COOKING_DONE, 3, 0);
     assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_NOTHING);
     foodsvc_order_free(order);
+
+    order = order_at(FOODSVC_DELIVERY_SCHEDULED);           /* heard of once is enough, with an id or without */
+    event(order, FOODSVC_DRIVER_AVAILABLE);
+    event(order, FOODSVC_COOKING_MEAL);
+    assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_NOTHING);
+    event(order, FOODSVC_IN_TRANSIT);
+    assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_NOTHING);
+    foodsvc_order_free(order);
 }
 
 static void orders_that_the_original_left_owe_nothing(void **state)
