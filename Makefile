@@ -76,6 +76,12 @@ $(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(call obj,$(COMMON_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
+# The simulator's units see its parts, too.
+$(BUILD)/unit/test_sim_%: $(BUILD)/obj/t/unit/test_sim_%.o $(call obj,$(filter-out %/sim_main.c,$(SIM_SRCS)) $(COMMON_SRCS)) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
+$(BUILD)/obj/t/unit/test_sim_%.o: CPPFLAGS += -Iworkers/sim
 # This one makes each allocation fail in turn.
 $(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=json_loadb
 

@@ -86,20 +86,6 @@ sim_conf_check(void *values, char *err, size_t errlen)
     return true;
 }
 
-int64_t
-sim_scaled_locked(const sim_t *sim, int64_t ms)
-{
-    return (int64_t) ((double) ms / sim->speed);
-}
-
-void
-sim_speed_set(sim_t *sim, double speed)
-{
-    pthread_mutex_lock(&sim->lock);
-    sim->speed = speed;
-    pthread_mutex_unlock(&sim->lock);
-}
-
 /* False: err says what is wrong; what was started is stopped by sim_stop(). */
 static bool
 sim_start(sim_t *sim, sim_http_t **http, char *err, size_t errlen)

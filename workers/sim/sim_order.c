@@ -126,7 +126,7 @@ sim_stage_fate_locked(sim_t *sim, sim_order_t *order, foodsvc_status_e status)
     case SIM_REORDER:
         delay = stage->next == FOODSVC_STATUS_COUNT ? sim_scaled_locked(sim, stage->high)
                                                     : sim_stage_time_locked(sim, order, stage->next);
-        delay += 100 + delay / 20;
+        delay += 5 + delay / 20;
         /* fall through */
     case SIM_LATE:
         sim_stage_in(sim, order, status, true, delay);
