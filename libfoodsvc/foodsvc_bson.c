@@ -79,7 +79,7 @@ bool foodsvc_bson_whole(const bson_iter_t *iter, int64_t *value)
         return false;
     }
     real = bson_iter_double(iter);
-    if (real != floor(real) || fabs(real) >= 9223372036854775808.0) {
+    if (!(real >= -9223372036854775808.0 && real < 9223372036854775808.0) || real != (double) (int64_t) real) {
         return false;
     }
     *value = (int64_t) real;

@@ -14,8 +14,8 @@ bool foodsvc_bson_whole(const bson_iter_t *iter, int64_t *value);               
 const char *foodsvc_bson_text(const bson_iter_t *iter, size_t *len);            /* UTF-8 without NUL; else NULL */
 
 /*
- * Any value as JSON for readers of the cache: UUIDs and times as strings, other types that JSON lacks as relaxed Extended
- * JSON, what nests absurdly deep as null. NULL: no memory.
+ * Any value as JSON for readers of the cache: UUIDs and times as strings, other types that JSON lacks as relaxed
+ * Extended JSON, what nests absurdly deep as null. NULL: no memory.
  */
 json_t *foodsvc_bson_json(const bson_iter_t *iter);
 

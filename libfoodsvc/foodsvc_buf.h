@@ -1,8 +1,8 @@
 /*
  * A growing text, for the JSON that is written by hand. Private to libfoodsvc.
  *
- * Running out of memory is remembered: the writers go on without effect, and foodsvc_buf_finish() returns NULL. So a writer
- * checks once, at its end.
+ * Running out of memory is remembered: the writers go on without effect, and foodsvc_buf_finish() returns NULL. So a
+ * writer checks once, at its end.
  */
 #ifndef FOODSVC_BUF_H
 #define FOODSVC_BUF_H

@@ -1,9 +1,10 @@
 /*
  * Redis: the commands and scripts of the cache.
  *
- * An entry may be what anybody left there. The writer's script keeps it only when it is a whole order of this id with a longer
- * history than ours, every step of which looks like one; whatever else it finds is replaced. It decodes the entry
- * only when that holds more steps than we bring (each has one "when"), which is rare: a writer mostly brings the newer one.
+ * An entry may be what anybody left there. The writer's script keeps it only when it is a whole order of this id with
+ * a longer history than ours, every step of which looks like one; whatever else it finds is replaced. It decodes the
+ * entry only when that holds more steps than we bring (each has one "when"), which is rare: a writer mostly brings the
+ * newer one.
  */
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,9 @@ static const char set_script[] =
     "  local updated = order.updated\n"
     "  if type(updated) ~= 'table' or #updated <= mine or type(order.status) ~= 'string' then return false end\n"
     "  for _, step in ipairs(updated) do\n"
-    "    if type(step) ~= 'table' or type(step.status) ~= 'string' or type(step.when) ~= 'string' then return false end\n"
+    "    if type(step) ~= 'table' or type(step.status) ~= 'string' or type(step.when) ~= 'string' then\n"
+    "      return false\n"
+    "    end\n"
     "  end\n"
     "  return true\n"
     "end\n"
@@ -40,7 +43,7 @@ static const char delete_script[] =
     "return redis.call('DEL', KEYS[1])\n";
 
 /* SHA-1 of the scripts, which is their name on the server; the unit test computes them again. */
-static const char set_sha[] = "ff2196519e3bb7e0aad833d16d47e58b8d1e561b";
+static const char set_sha[] = "2355a43aadf51412b5afd027defa9aaf3c1a8b2a";
 static const char delete_sha[] = "db2e99cb9229026de03c1bf7757bd9bb0abb0379";
 
 static void add(foodsvc_cache_cmd_t *cmd, const char *arg, size_t len)

@@ -1,8 +1,8 @@
 /*
  * The event: a status for an order, as the services send it over the queue.
  *
- * What cannot be processed says why in one line that holds nothing of the message but a short printable status: it becomes
- * a header of the dead message and a line in the log.
+ * What cannot be processed says why in one line that holds nothing of the message but a short printable status: it
+ * becomes a header of the dead message and a line in the log.
  */
 #include <stdio.h>
 #include <string.h>

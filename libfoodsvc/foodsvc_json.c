@@ -26,8 +26,8 @@ static bool is_blank(const char *text, size_t len)
 }
 
 /*
- * Where text nests deeper than max_depth, or len when it does not. Looks at brackets outside of strings only; that is right
- * for all that is JSON, and jansson refuses the rest. Done before it parses, for it recurses.
+ * Where text nests deeper than max_depth, or len when it does not. Looks at brackets outside of strings only; that is
+ * right for all that is JSON, and jansson refuses the rest. Done before it parses, for it recurses.
  */
 static size_t too_deep_at(const char *text, size_t len, size_t max_depth)
 {

@@ -27,8 +27,8 @@ typedef struct {
 
 /* Further faults are dropped. */
 #define FOODSVC_FAULTS_MAX      100
-/* An "input" whose text is longer is not echoed: a string is cut there, an array or object is shown empty. So an answer is
-   bounded: at most FOODSVC_FAULTS_MAX entries of about twice this. */
+/* An "input" whose text is longer is not echoed: a string is cut there, an array or object is shown empty. So an
+   answer is bounded: at most FOODSVC_FAULTS_MAX entries of about twice this. */
 #define FOODSVC_FAULT_INPUT_MAX 1024
 
 /*
@@ -50,9 +50,9 @@ void foodsvc_faults_clear(foodsvc_faults_t *faults);
 char *foodsvc_json_detail(const char *detail);
 
 /*
- * Parses a whole JSON text. NULL and exactly one fault when it is absent or blank (type "missing", loc ["body"]), is no JSON
- * ("json_invalid", loc ["body", offset]), has a duplicate key, a lone surrogate, invalid UTF-8, NaN, Infinity, a number out of a double's or int64's range,
- * text behind the value, or nests or is larger than the limits.
+ * Parses a whole JSON text. NULL and exactly one fault when it is absent or blank (type "missing", loc ["body"]), is
+ * no JSON ("json_invalid", loc ["body", offset]), has a duplicate key, a lone surrogate, invalid UTF-8, NaN, Infinity,
+ * a number out of a double's or int64's range, text behind the value, or nests or is larger than the limits.
  */
 json_t *foodsvc_json_parse(const char *text, size_t len, const foodsvc_json_limits_t *limits, foodsvc_faults_t *faults);
 

@@ -1,9 +1,10 @@
 /*
- * The order: what it is, which statuses it takes, what moves it on, and what it owes. The one owner of the state machine.
+ * The order: what it is, which statuses it takes, what moves it on, and what it owes. The one owner of the state
+ * machine.
  *
- * foodsvc_order_decide() looks at a stored order and a change (an event, an answer of a partner, a cancel) and says what
- * to write; foodsvc_order_owes() says what a state still has to get done. Both are pure: no clock, no I/O. Whoever stores
- * (foodsvc_store.h) writes a decision only if the order is still the one it was decided on.
+ * foodsvc_order_decide() looks at a stored order and a change (an event, an answer of a partner, a cancel) and says
+ * what to write; foodsvc_order_owes() says what a state still has to get done. Both are pure: no clock, no I/O.
+ * Whoever stores (foodsvc_store.h) writes a decision only if the order is still the one it was decided on.
  */
 #ifndef FOODSVC_ORDER_H
 #define FOODSVC_ORDER_H
@@ -61,7 +62,8 @@ typedef enum {
     FOODSVC_OWES_REIMBURSEMENT   = 1 << 4   /* POST PaymentService /v1/payments/reimburse */
 } foodsvc_owes_e;
 
-/* "payment", "delivery", "kitchen", "deliveryCancel", "reimbursement": the name of one bit, as stored in `settled` and logged. */
+/* "payment", "delivery", "kitchen", "deliveryCancel", "reimbursement": the name of one bit, as stored in `settled` and
+   logged. */
 const char *foodsvc_owes_name(foodsvc_owes_e one);
 
 /*
@@ -119,28 +121,32 @@ typedef enum {
                                paymentPaid after paymentFailed, which goes into the history and owes a refund */
     FOODSVC_DUPLICATE,      /* this status was reached already and is still the order's: nothing to write */
     FOODSVC_LATE,           /* its stage lies behind: nothing to write */
-    FOODSVC_REFUSED         /* not legal in this state: a cancel too early or too late, an orderCancelled nobody asked for */
+    FOODSVC_REFUSED         /* not legal in this state: a cancel too early or too late, an
+                               orderCancelled nobody asked for */
 } foodsvc_verdict_e;
 
 const char *foodsvc_verdict_name(foodsvc_verdict_e verdict);
 
 /*
- * Decides a change on an order as stored, and applies it to `order` in memory when the verdict is APPLIED, EARLY or NOTED
- * (status, history, ids, settled). Returns the verdict; false through *ok: no memory, order unchanged.
+ * Decides a change on an order as stored, and applies it to `order` in memory when the verdict is APPLIED, EARLY or
+ * NOTED (status, history, ids, settled). Returns the verdict; false through *ok: no memory, order unchanged.
  * Several changes may be decided on one copy, one after the other, and stored as one write.
  */
 foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_change_t *change, bool *ok);
 
 /*
  * What the order owes, from its state alone:
- *   created                                             payment
- *   paid, without a delivery_id or a delivery's status  delivery
- *   driverAvailable or past it, without a kitchen_id or a kitchen's status   kitchen
- *   orderCancelled                                      delivery cancel when there is a delivery_id, reimbursement; each until settled
- *   paymentFailed, and paymentPaid after it             reimbursement until settled
- *   reimbursed, with a delivery_id                      delivery cancel until settled, for the refund's event may come before
- *                                                       the delivery could be cancelled; a service that has nothing to cancel says so
- *   delivered                                           nothing
+ *   created                          payment
+ *   paid, without a delivery_id      delivery
+ *     or a delivery's status
+ *   driverAvailable or past it,      kitchen
+ *     without a kitchen_id or a kitchen's status
+ *   orderCancelled                   delivery cancel when there is a delivery_id, reimbursement; each until settled
+ *   paymentFailed, and               reimbursement until settled
+ *     paymentPaid after it
+ *   reimbursed, with a delivery_id   delivery cancel until settled: the refund's event may come before the delivery
+ *                                    could be cancelled (a service that has nothing to cancel says so)
+ *   delivered                        nothing
  */
 unsigned foodsvc_order_owes(const foodsvc_order_t *order);
 

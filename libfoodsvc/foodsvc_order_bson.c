@@ -1,8 +1,8 @@
 /*
  * The order's document in MongoDB.
  *
- * Beside the contract's fields: `claim` {by, until} and `settled` [names] (foodsvc_order.h), and the store's `rev`, which
- * is nobody else's business and stays there.
+ * Beside the contract's fields: `claim` {by, until} and `settled` [names] (foodsvc_order.h), and the store's `rev`,
+ * which is nobody else's business and stays there.
  */
 #include <stdio.h>
 #include <stdlib.h>

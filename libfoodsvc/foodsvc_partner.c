@@ -1,6 +1,6 @@
 /*
- * What we send to the partners, and what we take from their answers. An answer's reason for being refused names a member
- * and never quotes a value: it may be a card's.
+ * What we send to the partners, and what we take from their answers. An answer's reason for being refused names a
+ * member and never quotes a value: it may be a card's.
  */
 #include <ctype.h>
 #include <stdio.h>

@@ -69,7 +69,8 @@ typedef struct {
 } foodsvc_payment_change_t;
 
 typedef enum {
-    FOODSVC_PAYMENT_WRITE,      /* payment was changed in memory: store it; a CALLBACK owes an event, outbox_id is fresh */
+    FOODSVC_PAYMENT_WRITE,      /* payment was changed in memory: store it; a CALLBACK owes an event, its outbox_id
+                                   is fresh */
     FOODSVC_PAYMENT_PROCEED,    /* nothing to store, but ask the card company (again, with the same idempotency key) */
     FOODSVC_PAYMENT_NOTHING,    /* done before, or behind: success without effect */
     FOODSVC_PAYMENT_ILLEGAL     /* a reimbursement of what was not paid */
@@ -80,9 +81,11 @@ typedef enum {
  *   REQUESTED  pending without transaction_id: PROCEED; failed without transaction_id: WRITE to pending; else NOTHING
  *   REIMBURSE  paid: WRITE to pending + reimburse; pending + reimburse: PROCEED; reimbursed: NOTHING; else ILLEGAL
  *   ACCEPTED   pending: WRITE of the transaction_id when it differs or is missing; else NOTHING
- *   REFUSED    pending, no reimburse: WRITE to failed, transaction_id removed, no event; pending + reimburse: WRITE back to paid; else NOTHING
+ *   REFUSED    pending, no reimburse: WRITE to failed, transaction_id removed, no event; pending + reimburse: WRITE
+ *              back to paid; else NOTHING
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: only reimbursed; failed: paid and
- *              reimbursed; paid: reimbursed; all else NOTHING. A written callback sets outbox_id (a new UUID v4), outbox_status, transaction_id.
+ *              reimbursed; paid: reimbursed; all else NOTHING. A written callback sets outbox_id (a new UUID v4),
+ *              outbox_status, transaction_id, and ends reimburse.
  */
 foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change);
 

@@ -1,8 +1,8 @@
 /*
  * The payment's document in MongoDB.
  *
- * Beside the contract's fields: `reimburse` (bool, a reimbursement runs) and `outbox` {id, status} (an event that the broker
- * has not confirmed). transaction_id is absent until the card company gave one. `rev` is the store's.
+ * Beside the contract's fields: `reimburse` (bool, a reimbursement runs) and `outbox` {id, status} (an event that the
+ * broker has not confirmed). transaction_id is absent until the card company gave one. `rev` is the store's.
  */
 #include <stdio.h>
 #include <string.h>

@@ -130,5 +130,6 @@ bool foodsvc_url_parse(const char *text, size_t len, foodsvc_url_t *url, char *e
     while (len > n && text[len - 1] == '/') {
         len--;
     }
-    return copy(text + n, len - n, url->prefix, sizeof(url->prefix)) || refuse(err, errlen, "the url's path is too long");
+    return copy(text + n, len - n, url->prefix, sizeof(url->prefix)) || refuse(err, errlen,
+                                                                               "the url's path is too long");
 }

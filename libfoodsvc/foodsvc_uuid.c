@@ -166,9 +166,10 @@ void foodsvc_uuid_v4(foodsvc_uuid_t *uuid)
 }
 
 /*
- * The 48 bits of milliseconds and the 12 behind them are one number that only grows: a new millisecond starts it at 0, a
- * further id within the millisecond (or after the clock was set back) adds 1, and more than 4096 of them run into the next
- * millisecond (RFC 9562, 6.2). No lock: a child forked at any moment goes on from the parent's number, with other random bits.
+ * The 48 bits of milliseconds and the 12 behind them are one number that only grows: a new millisecond starts it at 0,
+ * a further id within the millisecond (or after the clock was set back) adds 1, and more than 4096 of them run into
+ * the next millisecond (RFC 9562, 6.2). No lock: a child forked at any moment goes on from the parent's number, with
+ * other random bits.
  */
 void foodsvc_uuid_v7(foodsvc_uuid_t *uuid)
 {

@@ -16,9 +16,9 @@ typedef struct {
 } foodsvc_uuid_t;
 
 /*
- * Parses a UUID as the original's web framework does: hyphenated or plain hex, any case, in braces or after "urn:uuid:".
- * On failure returns false and writes what is wrong into err (for instance "invalid character: found `x` at 0"), the
- * words of the recorded answers.
+ * Parses a UUID as the original's web framework does: hyphenated or plain hex, any case, in braces or after
+ * "urn:uuid:". On failure returns false and writes what is wrong into err (for instance "invalid character: found `x`
+ * at 0"), the words of the recorded answers.
  */
 bool foodsvc_uuid_parse(const char *text, size_t len, foodsvc_uuid_t *uuid, char *err, size_t errlen);
 

@@ -5,7 +5,6 @@
  * after a fault, so that one answer names them all, in the order of the model's fields.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +41,8 @@ static json_t *loc_of(const place_t *place, const char *member)
     return loc;
 }
 
-static void fault(const place_t *place, const char *member, const char *type, const char *msg, json_t *input, json_t *ctx)
+static void fault(const place_t *place, const char *member, const char *type, const char *msg, json_t *input,
+                  json_t *ctx)
 {
     foodsvc_fault_add(place->faults, type, loc_of(place, member), msg, json_incref(input), ctx);
 }
@@ -193,6 +193,13 @@ static void fault_integer_size(const place_t *place, const char *member, json_t 
           NULL);
 }
 
+static bool is_whole(double real)
+{
+    const double all_are = 9007199254740992.0;      /* 2^53: from here on no double has a fraction */
+
+    return real >= all_are || real <= -all_are || real == (double) (int64_t) real;
+}
+
 /* quantity: from 1 to 2^63 - 1; as an integer, a whole number or a string of one. Absent: 1. */
 static bool read_quantity(const place_t *place, json_t *object, int64_t *quantity)
 {
@@ -212,7 +219,7 @@ static bool read_quantity(const place_t *place, json_t *object, int64_t *quantit
 
     case JSON_REAL:
         real = json_real_value(value);
-        if (real != floor(real)) {
+        if (!is_whole(real)) {
             fault(place, member, "int_from_float",
                   "Input should be a valid integer, got a number with a fractional part", value, NULL);
             return false;

@@ -1,6 +1,6 @@
 /*
- * The cache's commands, and its scripts on a real Redis (REDIS_URL, as the harness gives it): nothing newer is replaced,
- * no rubbish is kept, a deleted order stays away.
+ * The cache's commands, and its scripts on a real Redis (REDIS_URL, as the harness gives it): nothing newer is
+ * replaced, no rubbish is kept, a deleted order stays away.
  */
 #include "unit.h"
 #include <hiredis/hiredis.h>
@@ -242,7 +242,8 @@ static void the_original_s_entry_counts_too(void **state)
     char theirs[1024];
 
     fresh();
-    snprintf(theirs, sizeof(theirs), "{\"items\":[],\"status\":\"paymentPaid\",\"updated\": [{\"status\": \"paymentPaid\", "
+    snprintf(theirs, sizeof(theirs), "{\"items\":[],\"status\":\"paymentPaid\",\"updated\": [{\"status\": "
+                                     "\"paymentPaid\", "
              "\"when\": \"2026-11-23 10:22:52.094671+00:00\"}, {\"status\": \"paymentPaid\", \"when\": \"2026-11-23 "
              "10:22:52.167263+00:00\"}],\"id\":\"%s\"}", id);
     assert_int_equal(set(theirs, 2), 1);
@@ -259,9 +260,12 @@ static void rubbish_is_replaced(void **state)
         "{\"id\":\"%s\",\"status\":\"created\",\"updated\":\"when\",\"a\":[\"when\",\"when\"]}",
         "{\"id\":\"%s\",\"status\":\"created\",\"updated\":[1,2,3],\"a\":[\"when\",\"when\"]}",
         "{\"id\":\"%s\",\"status\":\"created\",\"updated\":[{\"when\":\"x\"},{\"when\":\"x\"}]}",
-        "{\"id\":\"%s\",\"status\":\"created\",\"updated\":[{\"status\":\"x\",\"when\":\"x\"},{\"status\":\"x\",\"when\":1}]}",
-        "{\"id\":\"%s\",\"status\":1,\"updated\":[{\"status\":\"x\",\"when\":\"x\"},{\"status\":\"x\",\"when\":\"x\"}]}",
-        "{\"id\":\"other%s\",\"status\":\"x\",\"updated\":[{\"status\":\"x\",\"when\":\"x\"},{\"status\":\"x\",\"when\":\"x\"}]}",
+        "{\"id\":\"%s\",\"status\":\"created\",\"updated\":[{\"status\":\"x\",\"when\":\"x\"},{\"status\":\"x\","
+        "\"when\":1}]}",
+        "{\"id\":\"%s\",\"status\":1,\"updated\":[{\"status\":\"x\",\"when\":\"x\"},{\"status\":\"x\","
+        "\"when\":\"x\"}]}",
+        "{\"id\":\"other%s\",\"status\":\"x\",\"updated\":[{\"status\":\"x\",\"when\":\"x\"},{\"status\":\"x\","
+        "\"when\":\"x\"}]}",
     };
 
     for (size_t i = 0; i < COUNT(rubbish); i++) {

@@ -4,7 +4,8 @@
 
 #define ORDER       "c09338ef-d932-48f2-ac4f-5c3d811c1cf1"
 #define CUSTOMER    "53c5711d-f5d4-45eb-8651-f0ba9092ba0d"
-#define METADATA    "\"metadata\":{\"receiver\":\"GoldenQueue\",\"order_id\":\"" ORDER "\",\"customer_id\":\"" CUSTOMER "\"}"
+#define METADATA    "\"metadata\":{\"receiver\":\"GoldenQueue\",\"order_id\":\"" ORDER "\"," \
+                    "\"customer_id\":\"" CUSTOMER "\"}"
 
 static const foodsvc_json_limits_t limits = { 1024, 8 };
 
@@ -31,7 +32,8 @@ static void the_recorded_event(void **state)
 
 static void ids_come_and_go(void **state)
 {
-    static const char body[] = "{" METADATA ",\"status\":\"inTransit\",\"kitchen_id\":\"" CUSTOMER "\",\"delivery_id\":\"" ORDER "\"}";
+    static const char body[] = "{" METADATA ",\"status\":\"inTransit\",\"kitchen_id\":\"" CUSTOMER "\","
+            "\"delivery_id\":\"" ORDER "\"}";
     foodsvc_event_t   event;
     foodsvc_change_t  change;
     char              err[FOODSVC_ERR], *text, id[FOODSVC_UUID_TEXT + 1];

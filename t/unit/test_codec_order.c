@@ -7,8 +7,10 @@
 #define DELIVERY    "b3854f31-5831-4114-8933-a8629a823427"
 #define KITCHEN     "6caf9e3c-dba3-4a6e-8170-218e1b54b223"
 
-#define PUBLIC      "{\"id\":\"" ID "\",\"status\":\"deliveryScheduled\",\"items\":[{\"product\":\"Lasagna\",\"quantity\":2}," \
-                    "{\"product\":\"Veil \\\"\\u0001\",\"quantity\":5000000000}],\"created\":\"2026-11-23T10:22:51.910Z\"," \
+#define PUBLIC      "{\"id\":\"" ID "\",\"status\":\"deliveryScheduled\",\"items\":[" \
+                    "{\"product\":\"Lasagna\",\"quantity\":2}," \
+                    "{\"product\":\"Veil \\\"\\u0001\",\"quantity\":5000000000}]," \
+                    "\"created\":\"2026-11-23T10:22:51.910Z\"," \
                     "\"customer_id\":\"" CUSTOMER "\",\"kitchen_id\":null,\"delivery_id\":\"" DELIVERY "\"," \
                     "\"updated\":[{\"status\":\"paymentPaid\",\"when\":\"2026-11-23T10:22:52.094Z\"}," \
                     "{\"status\":\"deliveryScheduled\",\"when\":\"2026-11-23T10:22:53.609Z\"}]"
@@ -134,7 +136,8 @@ static void the_original_s_entry(void **state)
 {
     static const char text[] =
         "{\"items\":[{\"product\":\"Lasagna\",\"quantity\":2},{\"product\":\"Double Cheeseburger\",\"quantity\":1}],"
-        "\"customer_id\":\"" CUSTOMER "\",\"kitchen_id\":null,\"delivery_id\":\"" DELIVERY "\",\"status\":\"paymentPaid\","
+        "\"customer_id\":\"" CUSTOMER "\",\"kitchen_id\":null,\"delivery_id\":\"" DELIVERY "\","
+            "\"status\":\"paymentPaid\","
         "\"updated\":[{\"status\":\"paymentPaid\",\"when\":\"2026-11-23 10:22:52.094671+00:00\"},"
         "{\"status\":\"paymentPaid\",\"when\":\"2026-11-23 10:22:52.167263+00:00\"}],"
         "\"created\":\"2026-11-23 10:22:51.910000\",\"id\":\"" ID "\"}";
@@ -161,8 +164,10 @@ static void check_rubbish(const char *member, const char *value, const char *why
 {
     char             err[FOODSVC_ERR] = "", *text;
     size_t           len;
-    json_t          *entry = json_pack("{s:s, s:s, s:[{s:s, s:i}], s:s, s:s, s:[{s:s, s:s}]}", "id", ID, "status", "created",
-                                       "items", "product", "Lasagna", "quantity", 1, "created", "2026-11-23T10:22:51.910Z",
+    json_t          *entry = json_pack("{s:s, s:s, s:[{s:s, s:i}], s:s, s:s, s:[{s:s, s:s}]}", "id", ID, "status",
+                                       "created",
+                                       "items", "product", "Lasagna", "quantity", 1, "created",
+                                           "2026-11-23T10:22:51.910Z",
                                        "customer_id", CUSTOMER, "updated", "status", "paymentPaid", "when",
                                        "2026-11-23T10:22:51.910Z");
     foodsvc_order_t *order;
@@ -199,7 +204,8 @@ static void rubbish_in_the_cache(void **state)
     check_rubbish("items", "{}", "items is missing or of another type");
     check_rubbish("items", "[1]", "items.product is missing or of another type");
     check_rubbish("items", "[{\"product\":\"Lasagna\"}]", "items.quantity is missing or of another type");
-    check_rubbish("items", "[{\"product\":\"Lasagna\",\"quantity\":0}]", "items.quantity is missing or of another type");
+    check_rubbish("items", "[{\"product\":\"Lasagna\",\"quantity\":0}]",
+                  "items.quantity is missing or of another type");
     check_rubbish("created", "1", "created is missing or of another type");
     check_rubbish("created", "\"now\"", "created is missing or of another type");
     check_rubbish("customer_id", "null", "customer_id is missing or of another type");
@@ -238,13 +244,15 @@ static void a_new_order_s_document(void **state)
     assert_true(foodsvc_order_to_bson(order, &doc));
     text = bson_as_canonical_extended_json(&doc, NULL);
     assert_string_equal(text,
-        "{ \"_id\" : \"" ID "\", \"items\" : [ { \"product\" : \"Lasagna\", \"quantity\" : { \"$numberInt\" : \"2\" } }, "
+        "{ \"_id\" : \"" ID "\", \"items\" : [ { \"product\" : \"Lasagna\", \"quantity\" : { \"$numberInt\" : \"2\" "
+                            "} }, "
         "{ \"product\" : \"Veil \\\"\\u0001\", \"quantity\" : { \"$numberLong\" : \"5000000000\" } } ], "
         "\"customer_id\" : { \"$binary\" : { \"base64\" : \"U8VxHfXUReuGUfC6kJK6DQ==\", \"subType\" : \"04\" } }, "
         "\"kitchen_id\" : null, "
         "\"delivery_id\" : { \"$binary\" : { \"base64\" : \"s4VPMVgxQRSJM6himoI0Jw==\", \"subType\" : \"04\" } }, "
         "\"status\" : \"deliveryScheduled\", "
-        "\"updated\" : [ { \"status\" : \"paymentPaid\", \"when\" : { \"$date\" : { \"$numberLong\" : \"1795429372094\" } } }, "
+        "\"updated\" : [ { \"status\" : \"paymentPaid\", \"when\" : { \"$date\" : { \"$numberLong\" : "
+        "\"1795429372094\" } } }, "
         "{ \"status\" : \"deliveryScheduled\", \"when\" : { \"$date\" : { \"$numberLong\" : \"1795429373609\" } } } ], "
         "\"created\" : { \"$date\" : { \"$numberLong\" : \"1795429371910\" } } }");
     bson_free(text);
@@ -283,11 +291,13 @@ static void the_original_s_documents_in_every_form(void **state)
     foodsvc_order_t *a = read_json(
         "{\"_id\":\"" ID "\",\"items\":[{\"product\":\"Lasagna\",\"quantity\":{\"$numberInt\":\"2\"}},"
         "{\"product\":\"Veil \\\"\\u0001\",\"quantity\":{\"$numberLong\":\"5000000000\"}}],"
-        "\"customer_id\":{\"$binary\":{\"base64\":\"U8VxHfXUReuGUfC6kJK6DQ==\",\"subType\":\"04\"}},\"kitchen_id\":null,"
+        "\"customer_id\":{\"$binary\":{\"base64\":\"U8VxHfXUReuGUfC6kJK6DQ==\",\"subType\":\"04\"}},"
+        "\"kitchen_id\":null,"
         "\"delivery_id\":{\"$binary\":{\"base64\":\"s4VPMVgxQRSJM6himoI0Jw==\",\"subType\":\"03\"}},"
         "\"status\":\"deliveryScheduled\",\"updated\":[{\"status\":\"paymentPaid\",\"when\":"
         "{\"$date\":{\"$numberLong\":\"1795429372094\"}}},{\"status\":\"deliveryScheduled\",\"when\":"
-        "\"2026-11-23T10:22:53.609000\",\"by\":\"x\"}],\"created\":{\"$date\":{\"$numberLong\":\"1795429371910\"}}}", err);
+        "\"2026-11-23T10:22:53.609000\",\"by\":\"x\"}],\"created\":{\"$date\":{\"$numberLong\":\"1795429371910\"}}}",
+            err);
     foodsvc_order_t *b = sample();
 
     assert_string_equal(err, "");
@@ -308,17 +318,19 @@ static void the_original_s_documents_in_every_form(void **state)
     foodsvc_order_free(a);
 }
 
-#define START   "{\"_id\":\"" ID "\",\"items\":[],\"customer_id\":\"" CUSTOMER "\",\"status\":\"created\",\"created\":" \
-                "{\"$date\":{\"$numberLong\":\"0\"}}"
+#define START   "{\"_id\":\"" ID "\",\"items\":[],\"customer_id\":\"" CUSTOMER "\",\"status\":\"created\"," \
+                "\"created\":{\"$date\":{\"$numberLong\":\"0\"}}"
 
 static void unknown_fields_are_kept(void **state)
 {
     char             err[FOODSVC_ERR] = "", *text;
     size_t           len;
-    foodsvc_order_t *order = read_json(START ",\"rev\":\"r\",\"b\":true,\"i\":3,\"l\":{\"$numberLong\":\"5000000000\"},\"d\":1.5,"
+    foodsvc_order_t *order = read_json(START ",\"rev\":\"r\",\"b\":true,\"i\":3,"
+                                             "\"l\":{\"$numberLong\":\"5000000000\"},\"d\":1.5,"
         "\"n\":null,\"s\":\"x\",\"when\":{\"$date\":{\"$numberLong\":\"1795429371910\"}},"
         "\"u\":{\"$binary\":{\"base64\":\"U8VxHfXUReuGUfC6kJK6DQ==\",\"subType\":\"04\"}},"
-        "\"raw\":{\"$binary\":{\"base64\":\"AQI=\",\"subType\":\"00\"}},\"oid\":{\"$oid\":\"0123456789abcdef01234567\"},"
+        "\"raw\":{\"$binary\":{\"base64\":\"AQI=\",\"subType\":\"00\"}},"
+        "\"oid\":{\"$oid\":\"0123456789abcdef01234567\"},"
         "\"inf\":{\"$numberDouble\":\"Infinity\"},"
         "\"in\":{\"a\":[1,{\"t\":{\"$date\":{\"$numberLong\":\"0\"}}}],\"e\":{}}}", err);
 
@@ -389,13 +401,15 @@ static void documents_beyond_us(void **state)
     check_unreadable(WITH("\"x\"", "[]", STR(CUSTOMER), STR("created"), NOW), "_id is of another type");
     check_unreadable(WITH("\"06b0413fbe9076678000f556e421c97a\"", "[]", STR(CUSTOMER), STR("created"), NOW),
                      "_id is of another type");
-    check_unreadable(WITH("{\"$binary\":{\"base64\":\"U8VxHfXUReuGUfC6kJK6DQ==\",\"subType\":\"04\"}}", "[]", STR(CUSTOMER),
+    check_unreadable(WITH("{\"$binary\":{\"base64\":\"U8VxHfXUReuGUfC6kJK6DQ==\",\"subType\":\"04\"}}", "[]",
+                          STR(CUSTOMER),
                           STR("created"), NOW), "_id is of another type");
     check_unreadable(WITH(STR(ID), "{}", STR(CUSTOMER), STR("created"), NOW), "items is of another type");
     check_unreadable(WITH(STR(ID), "[1]", STR(CUSTOMER), STR("created"), NOW), "items.0 is missing or of another type");
     check_unreadable(WITH(STR(ID), "[{}]", STR(CUSTOMER), STR("created"), NOW),
                      "items.0.product is missing or of another type");
-    check_unreadable(WITH(STR(ID), "[{\"product\":\"a\"},{\"product\":\"a\",\"quantity\":0}]", STR(CUSTOMER), STR("created"),
+    check_unreadable(WITH(STR(ID), "[{\"product\":\"a\"},{\"product\":\"a\",\"quantity\":0}]", STR(CUSTOMER),
+                          STR("created"),
                           NOW), "items.1.quantity is missing or of another type");
     check_unreadable(WITH(STR(ID), "[{\"product\":\"a\",\"quantity\":1.5}]", STR(CUSTOMER), STR("created"), NOW),
                      "items.0.quantity is missing or of another type");
@@ -418,7 +432,8 @@ static void documents_beyond_us(void **state)
     check_unreadable(START ",\"updated\":[1]}", "updated.0 is missing or of another type");
     check_unreadable(START ",\"updated\":[{\"when\":" NOW "}]}", "updated.0.status is missing or of another type");
     check_unreadable(START ",\"updated\":[{\"status\":\"created\"}]}", "updated.0.when is missing or of another type");
-    check_unreadable(START ",\"updated\":[{\"status\":7,\"when\":1}]}", "updated.0.status is missing or of another type");
+    check_unreadable(START ",\"updated\":[{\"status\":7,\"when\":1}]}",
+                     "updated.0.status is missing or of another type");
 }
 
 static void no_document_at_all(void **state)

@@ -26,12 +26,15 @@ static void what_we_send(void **state)
     size_t             len;
 
     text = foodsvc_items_json(items, 2, &len);
-    check_text(text, len, "[{\"product\":\"Lasagna\",\"quantity\":2},{\"product\":\"Double \\\"C\\\"\",\"quantity\":1}]");
+    check_text(text, len, "[{\"product\":\"Lasagna\",\"quantity\":2},{\"product\":\"Double \\\"C\\\"\","
+                          "\"quantity\":1}]");
     text = foodsvc_request_json(items, 1, &metadata, NULL, &len);
-    check_text(text, len, "{\"items\":[{\"product\":\"Lasagna\",\"quantity\":2}],\"metadata\":{\"receiver\":\"OrderService\","
+    check_text(text, len, "{\"items\":[{\"product\":\"Lasagna\",\"quantity\":2}],"
+                          "\"metadata\":{\"receiver\":\"OrderService\","
                           "\"order_id\":\"o\",\"customer_id\":\"c\"}}");
     text = foodsvc_request_json(items, 0, &metadata, address, &len);
-    check_text(text, len, "{\"items\":[],\"metadata\":{\"receiver\":\"OrderService\",\"order_id\":\"o\",\"customer_id\":\"c\"},"
+    check_text(text, len, "{\"items\":[],\"metadata\":{\"receiver\":\"OrderService\",\"order_id\":\"o\","
+                          "\"customer_id\":\"c\"},"
                           "\"address\":{\"city\":\"Basel\"}}");
     json_decref(address);
 }
@@ -70,7 +73,8 @@ static void billings_that_are_none(void **state)
     static const char no_amount[] = "amount is missing or no number above 0";
 
     check_bad_billing("", "the answer cannot be read: it is empty");
-    check_bad_billing("{\"CardNumber\":\"4111111111111111", "the answer cannot be read: it is no JSON: Expecting value at byte 31");
+    check_bad_billing("{\"CardNumber\":\"4111111111111111",
+                      "the answer cannot be read: it is no JSON: Expecting value at byte 31");
     check_bad_billing("[]", "the answer is no object");
     check_bad_billing("{\"billing_info\":" CARD "}", no_amount);
     check_bad_billing("{\"amount\":0,\"billing_info\":" CARD "}", no_amount);
@@ -108,17 +112,20 @@ static void schedules(void **state)
     char             err[FOODSVC_ERR], id[FOODSVC_UUID_TEXT + 1];
     int64_t          before = foodsvc_time_now();
 
-    assert_true(scheduled(FOODSVC_DELIVERY_SERVICE, "{\"delivery_id\":\"" ID "\",\"status\":\"deliveryScheduled\"}", &change, err));
+    assert_true(scheduled(FOODSVC_DELIVERY_SERVICE, "{\"delivery_id\":\"" ID "\",\"status\":\"deliveryScheduled\"}",
+                          &change, err));
     assert_int_equal(change.kind, FOODSVC_CHANGE_EVENT);
     assert_int_equal(change.status, FOODSVC_DELIVERY_SCHEDULED);
     assert_true(change.has_delivery_id && !change.has_kitchen_id && change.when >= before);
     assert_string_equal(foodsvc_uuid_format(&change.delivery_id, id), ID);
 
-    assert_true(scheduled(FOODSVC_KITCHEN_SERVICE, "{\"kitchen_id\":\"" ID "\",\"status\":\"cookingScheduled\"}", &change, err));
+    assert_true(scheduled(FOODSVC_KITCHEN_SERVICE, "{\"kitchen_id\":\"" ID "\",\"status\":\"cookingScheduled\"}",
+                          &change, err));
     assert_true(change.has_kitchen_id && !change.has_delivery_id);
     assert_string_equal(foodsvc_uuid_format(&change.kitchen_id, id), ID);
 
-    assert_false(scheduled(FOODSVC_KITCHEN_SERVICE, "{\"delivery_id\":\"" ID "\",\"status\":\"cookingScheduled\"}", &change, err));
+    assert_false(scheduled(FOODSVC_KITCHEN_SERVICE, "{\"delivery_id\":\"" ID "\",\"status\":\"cookingScheduled\"}",
+                           &change, err));
     assert_string_equal(err, "kitchen_id is missing or no UUID");
     assert_false(scheduled(FOODSVC_DELIVERY_SERVICE, "{\"delivery_id\":\"x\"}", &change, err));
     assert_string_equal(err, "delivery_id is missing or no UUID");
@@ -187,7 +194,8 @@ static void details_of_errors(void **state)
 static void answers_without_a_detail(void **state)
 {
     static const char *const bodies[] = {
-        "", "<html>4111111111111111</html>", "[]", "{}", "{\"detail\":[{\"msg\":\"4111111111111111\"}]}", "{\"detail\":null}"
+        "", "<html>4111111111111111</html>", "[]", "{}", "{\"detail\":[{\"msg\":\"4111111111111111\"}]}",
+        "{\"detail\":null}"
     };
     char large[700], *text;
 

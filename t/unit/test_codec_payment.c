@@ -56,7 +56,8 @@ static void the_document(void **state)
 static void our_own_fields(void **state)
 {
     char               err[FOODSVC_ERR];
-    foodsvc_payment_t *payment = read_json(START ",\"reimburse\":true,\"outbox\":{\"id\":\"e1\",\"status\":\"paymentPaid\"}}", err);
+    foodsvc_payment_t *payment = read_json(START ",\"reimburse\":true,\"outbox\":{\"id\":\"e1\","
+                                                 "\"status\":\"paymentPaid\"}}", err);
 
     assert_string_equal(err, "");
     assert_false(payment->has_transaction_id);
@@ -75,7 +76,8 @@ static void other_forms(void **state)
 {
     char               err[FOODSVC_ERR];
     foodsvc_payment_t *payment = read_json("{\"_id\":\"" ID "\",\"metadata\":" METADATA ",\"metadata\":" METADATA
-        ",\"status\":\"reimbursed\",\"created\":\"2026-11-23 10:22:52.053\",\"transaction_id\":\"" CUSTOMER "\",\"outbox\":null,"
+        ",\"status\":\"reimbursed\",\"created\":\"2026-11-23 10:22:52.053\",\"transaction_id\":\"" CUSTOMER "\","
+            "\"outbox\":null,"
         "\"reimburse\":null}", err);
 
     assert_string_equal(err, "");

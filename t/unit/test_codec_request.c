@@ -84,15 +84,18 @@ static void recorded_faults_of_an_order(void **state)
         "{'type':'greater_than','loc':['body','items',0,'quantity'],'msg':'Input should be greater than 0','input':0,"
         "'ctx':{'gt':0}},"
         "{'type':'missing','loc':['body','items',1,'product'],'msg':'Field required','input':{'quantity':'x'}},"
-        "{'type':'int_parsing','loc':['body','items',1,'quantity'],'msg':'Input should be a valid integer, unable to parse "
+        "{'type':'int_parsing','loc':['body','items',1,'quantity'],'msg':'Input should be a valid integer, unable "
+        "to parse "
         "string as an integer','input':'x'},"
-        "{'type':'uuid_parsing','loc':['body','customer_id'],'msg':'Input should be a valid UUID, invalid character: found "
+        "{'type':'uuid_parsing','loc':['body','customer_id'],'msg':'Input should be a valid UUID, invalid "
+        "character: found "
         "`n` at 0','input':'no','ctx':{'error':'invalid character: found `n` at 0'}}"));
     order_faults(q("{'items':[],'customer_id':'" CUSTOMER "'}"), q(
         "{'type':'too_short','loc':['body','items'],'msg':'List should have at least 1 item after validation, not 0',"
         "'input':[],'ctx':{'field_type':'List','min_length':1,'actual_length':0}}"));
     order_faults(q("{'items': ["), q(
-        "{'type':'json_invalid','loc':['body',11],'msg':'JSON decode error','input':{},'ctx':{'error':'Expecting value'}}"));
+        "{'type':'json_invalid','loc':['body',11],'msg':'JSON decode error','input':{},'ctx':{'error':'Expecting "
+        "value'}}"));
     order_faults("", q("{'type':'missing','loc':['body'],'msg':'Field required','input':null}"));
     order_faults("[1]", q("{'type':'model_attributes_type','loc':['body'],'msg':'" NOT_AN_OBJECT "','input':[1]}"));
 }
@@ -129,7 +132,8 @@ static void quantities_that_are_taken(void **state)
         int64_t     value;
     } cases[] = {
         { "1", 1 }, { "9223372036854775807", INT64_MAX }, { "3.0", 3 }, { "3e2", 300 }, { "'3'", 3 }, { "' +3 '", 3 },
-        { "'3.0'", 3 }, { "'003'", 3 }, { "'9223372036854775807'", INT64_MAX }, { "'\\t3.000\\n'", 3 }, { "1e18", 1000000000000000000 },
+        { "'3.0'", 3 }, { "'003'", 3 }, { "'9223372036854775807'", INT64_MAX }, { "'\\t3.000\\n'", 3 },
+        { "1e18", 1000000000000000000 },
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -162,11 +166,15 @@ static void quantities_that_are_not(void **state)
         { "'9223372036854775808'", "int_parsing_size", too_large },
         { "'99999999999999999999999999999999999999999'", "int_parsing_size", too_large },
         { "''", "int_parsing", no_integer }, { "' '", "int_parsing", no_integer }, { "'+'", "int_parsing", no_integer },
-        { "'3.'", "int_parsing", no_integer }, { "'3.5'", "int_parsing", no_integer }, { "'3x'", "int_parsing", no_integer },
-        { "'3 4'", "int_parsing", no_integer }, { "'0x3'", "int_parsing", no_integer }, { "'3.0x'", "int_parsing", no_integer },
+        { "'3.'", "int_parsing", no_integer }, { "'3.5'", "int_parsing", no_integer },
+        { "'3x'", "int_parsing", no_integer },
+        { "'3 4'", "int_parsing", no_integer }, { "'0x3'", "int_parsing", no_integer },
+        { "'3.0x'", "int_parsing", no_integer },
         { "'--3'", "int_parsing", no_integer },
-        { "true", "int_type", "Input should be a valid integer" }, { "null", "int_type", "Input should be a valid integer" },
-        { "[]", "int_type", "Input should be a valid integer" }, { "{}", "int_type", "Input should be a valid integer" },
+        { "true", "int_type", "Input should be a valid integer" },
+        { "null", "int_type", "Input should be a valid integer" },
+        { "[]", "int_type", "Input should be a valid integer" },
+        { "{}", "int_type", "Input should be a valid integer" },
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -228,22 +236,28 @@ static void faults_of_a_payment(void **state)
         "{'type':'missing','loc':['body','metadata','order_id'],'msg':'Field required','input':{'receiver':1}},"
         "{'type':'missing','loc':['body','metadata','customer_id'],'msg':'Field required','input':{'receiver':1}}"));
     payment_faults(q("{'items':[{'product':'Lasagna'}]}"), q(
-        "{'type':'missing','loc':['body','metadata'],'msg':'Field required','input':{'items':[{'product':'Lasagna'}]}}"));
+        "{'type':'missing','loc':['body','metadata'],'msg':'Field required',"
+        "'input':{'items':[{'product':'Lasagna'}]}}"));
     payment_faults(q("{'items':[{'product':'Lasagna'}],'metadata':[]}"), q(
         "{'type':'model_attributes_type','loc':['body','metadata'],'msg':'" NOT_AN_OBJECT "','input':[]}"));
-    payment_faults(q("{'items':[{'product':'Lasagna'}],'metadata':{'receiver':'','order_id':'x','customer_id':null}}"), q(
-        "{'type':'string_too_short','loc':['body','metadata','receiver'],'msg':'String should have at least 1 character',"
+    payment_faults(q("{'items':[{'product':'Lasagna'}],'metadata':{'receiver':'','order_id':'x',"
+                     "'customer_id':null}}"), q(
+        "{'type':'string_too_short','loc':['body','metadata','receiver'],'msg':'String should have at least 1 "
+        "character',"
         "'input':'','ctx':{'min_length':1}},"
-        "{'type':'uuid_parsing','loc':['body','metadata','order_id'],'msg':'Input should be a valid UUID, invalid character: "
+        "{'type':'uuid_parsing','loc':['body','metadata','order_id'],'msg':'Input should be a valid UUID, invalid "
+        "character: "
         "found `x` at 0','input':'x','ctx':{'error':'invalid character: found `x` at 0'}},"
-        "{'type':'string_type','loc':['body','metadata','customer_id'],'msg':'Input should be a valid string','input':null}"));
+        "{'type':'string_type','loc':['body','metadata','customer_id'],'msg':'Input should be a valid string',"
+        "'input':null}"));
     payment_faults("[]", q("{'type':'model_attributes_type','loc':['body'],'msg':'" NOT_AN_OBJECT "','input':[]}"));
 
     memset(receiver, 'r', 256);
     receiver[256] = '\0';
     snprintf(body, sizeof(body), "{'items':[{'product':'Lasagna'}],'metadata':{'receiver':'%s','order_id':'" ORDER
              "','customer_id':'" CUSTOMER "'}}", receiver);
-    snprintf(list, sizeof(list), "{'type':'string_too_long','loc':['body','metadata','receiver'],'msg':'String should have at "
+    snprintf(list, sizeof(list), "{'type':'string_too_long','loc':['body','metadata','receiver'],'msg':'String "
+                                 "should have at "
              "most 255 characters','input':'%s','ctx':{'max_length':255}}", receiver);
     payment_faults(q(body), q(list));
 }
@@ -281,8 +295,10 @@ static void faults_of_a_callback(void **state)
     assert_false(parse_callback(q("{'status':'nope','caller_id':'x'}"), &callback, &faults));
     check_list(&faults, q(
         "{'type':'enum','loc':['body','status'],'msg':'Input should be ^pending^, ^reimbursed^, ^paymentPaid^ or "
-        "^paymentFailed^','input':'nope','ctx':{'expected':'^pending^, ^reimbursed^, ^paymentPaid^ or ^paymentFailed^'}},"
-        "{'type':'uuid_parsing','loc':['body','caller_id'],'msg':'Input should be a valid UUID, invalid character: found `x` "
+        "^paymentFailed^','input':'nope','ctx':{'expected':'^pending^, ^reimbursed^, ^paymentPaid^ or "
+        "^paymentFailed^'}},"
+        "{'type':'uuid_parsing','loc':['body','caller_id'],'msg':'Input should be a valid UUID, invalid character: "
+        "found `x` "
         "at 0','input':'x','ctx':{'error':'invalid character: found `x` at 0'}},"
         "{'type':'missing','loc':['body','transaction_id'],'msg':'Field required',"
         "'input':{'status':'nope','caller_id':'x'}}"));
@@ -310,12 +326,15 @@ static void ids_in_a_path(void **state)
     assert_string_equal(id, ORDER);
     assert_false(foodsvc_path_order_id("xyz", 3, id, &faults));
     check_list(&faults, q(
-        "{'type':'uuid_parsing','loc':['path','order_id'],'msg':'Input should be a valid UUID, invalid character: found `x` at "
+        "{'type':'uuid_parsing','loc':['path','order_id'],'msg':'Input should be a valid UUID, invalid character: "
+        "found `x` at "
         "0','input':'xyz','ctx':{'error':'invalid character: found `x` at 0'}}"));
     assert_false(foodsvc_path_order_id("a\xFF", 2, id, &faults));
     check_list(&faults, q(
-        "{'type':'uuid_parsing','loc':['path','order_id'],'msg':'Input should be a valid UUID, invalid character: found "
-        "`\xEF\xBF\xBD` at 1','input':'a\xEF\xBF\xBD','ctx':{'error':'invalid character: found `\xEF\xBF\xBD` at 1'}}"));
+        "{'type':'uuid_parsing','loc':['path','order_id'],'msg':'Input should be a valid UUID, invalid character: "
+        "found "
+        "`\xEF\xBF\xBD` at 1','input':'a\xEF\xBF\xBD','ctx':{'error':'invalid character: found `\xEF\xBF\xBD` at "
+        "1'}}"));
 }
 
 int main(void)

@@ -95,7 +95,8 @@ static void limits_hold(void **state)
 
 static void a_text_read_and_written_is_the_same(void **state)
 {
-    static const char text[] = "{\"b\":19.99,\"a\":[1,-2,true,false,null,\"\xC3\xA9\\u0001\"],\"c\":9223372036854775807}";
+    static const char text[] = "{\"b\":19.99,\"a\":[1,-2,true,false,null,\"\xC3\xA9\\u0001\"],"
+                               "\"c\":9223372036854775807}";
     char              err[64], *out;
     size_t            len;
     json_t           *value = foodsvc_json_load(text, strlen(text), &limits, err, sizeof(err));

@@ -1,6 +1,6 @@
 /*
- * No memory: every function of the domain that allocates is run with the first, second, third ... allocation failing, until
- * it gets through. Each time it has to say so, and leave nothing behind (make asan looks for leaks).
+ * No memory: every function of the domain that allocates is run with the first, second, third ... allocation failing,
+ * until it gets through. Each time it has to say so, and leave nothing behind (make asan looks for leaks).
  *
  * The Makefile links this program with the allocator's functions wrapped; jansson gets the same ones. Its parser (2.14)
  * writes out of bounds when its buffer cannot grow, so that a parse counts as one allocation that fails as a whole.
@@ -133,7 +133,8 @@ static bool decide_cancel(void)
 
 static bool request_order(void)
 {
-    static const char body[] = "{\"items\":[{\"product\":\"Lasagna\"},{\"product\":\"Lasagna\"}],\"customer_id\":\"" ID "\"}";
+    static const char body[] = "{\"items\":[{\"product\":\"Lasagna\"},{\"product\":\"Lasagna\"}],"
+                               "\"customer_id\":\"" ID "\"}";
     foodsvc_faults_t  faults = { NULL, false };
     foodsvc_order_t  *order = foodsvc_order_from_request(body, strlen(body), &limits, &faults);
 
@@ -173,7 +174,8 @@ static bool invalid_json(void)
 
 static bool request_payment(void)
 {
-    static const char         body[] = "{\"items\":[{\"product\":\"Lasagna\"}],\"metadata\":{\"receiver\":\"r\",\"order_id\":\""
+    static const char         body[] = "{\"items\":[{\"product\":\"Lasagna\"}],\"metadata\":{\"receiver\":\"r\","
+                                       "\"order_id\":\""
                                        ID "\",\"customer_id\":\"" ID "\"}}";
     foodsvc_payment_request_t request;
     foodsvc_faults_t          faults = { NULL, false };
@@ -201,8 +203,10 @@ static bool response_json(void)
 
 static bool from_cache(void)
 {
-    static const char text[] = "{\"id\":\"" ID "\",\"status\":\"created\",\"items\":[{\"product\":\"Lasagna\",\"quantity\":1}],"
-                               "\"created\":\"2026-11-23 10:22:51\",\"customer_id\":\"" ID "\",\"updated\":[{\"status\":"
+    static const char text[] = "{\"id\":\"" ID "\",\"status\":\"created\",\"items\":[{\"product\":\"Lasagna\","
+                                               "\"quantity\":1}],"
+                               "\"created\":\"2026-11-23 10:22:51\",\"customer_id\":\"" ID "\","
+            "\"updated\":[{\"status\":"
                                "\"created\",\"when\":\"2026-11-23 10:22:51\"}],\"x\":1}";
     char              err[FOODSVC_ERR] = "";
     foodsvc_order_t  *order = foodsvc_order_from_cache(text, strlen(text), ID, err);
@@ -374,7 +378,8 @@ static int prepare(void **state)
     foodsvc_order_add_item(sample, "Lasagna", 7, 1);
     foodsvc_order_add_step(sample, FOODSVC_PAYMENT_PAID, 1);
     sample->unknown = json_pack("{s: {s: [i]}}", "x", "y", 1);
-    sample_doc = bson_new_from_json((const uint8_t *) "{\"_id\":\"" ID "\",\"items\":[{\"product\":\"a\"}],\"status\":\"created\","
+    sample_doc = bson_new_from_json((const uint8_t *) "{\"_id\":\"" ID "\",\"items\":[{\"product\":\"a\"}],"
+            "\"status\":\"created\","
         "\"created\":\"2026-11-23 10:22:51\",\"customer_id\":\"" ID "\",\"updated\":[{\"status\":\"created\",\"when\":"
         "\"2026-11-23 10:22:51\"}],\"x\":{\"a\":[1],\"b\":\"c\"}}", -1, &error);
     json_set_alloc_funcs(__wrap_malloc, free);

@@ -7,7 +7,8 @@
 static void names_go_both_ways(void **state)
 {
     static const char *const names[FOODSVC_STATUS_COUNT] = {
-        "created", "paymentPaid", "deliveryScheduled", "driverAvailable", "cookingScheduled", "cookingMeal", "cookingDone",
+        "created", "paymentPaid", "deliveryScheduled", "driverAvailable", "cookingScheduled", "cookingMeal",
+            "cookingDone",
         "pickedUp", "inTransit", "delivered", "paymentFailed", "orderCancelled", "reimbursed"
     };
     foodsvc_status_e status;
@@ -90,7 +91,8 @@ static foodsvc_order_t *order_at(foodsvc_status_e status)
 
 static foodsvc_verdict_e event(foodsvc_order_t *order, foodsvc_status_e status)
 {
-    foodsvc_change_t change = { .kind = FOODSVC_CHANGE_EVENT, .status = status, .when = 1000 + (int64_t) order->nupdated };
+    foodsvc_change_t change = { .kind = FOODSVC_CHANGE_EVENT, .status = status,
+                                .when = 1000 + (int64_t) order->nupdated };
     bool             ok = false;
     foodsvc_verdict_e verdict = foodsvc_order_decide(order, &change, &ok);
 

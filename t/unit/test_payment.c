@@ -91,7 +91,8 @@ static void accepted(void **state)
     foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_ACCEPTED };
     foodsvc_payment_t        payment;
 
-    check(PENDING_NEW, change, FOODSVC_PAYMENT_NOTHING, PENDING_NEW);       /* without an id there is nothing to store */
+    check(PENDING_NEW, change, FOODSVC_PAYMENT_NOTHING,
+          PENDING_NEW);       /* without an id there is nothing to store */
     change.has_transaction_id = true;
     change.transaction_id.bytes[0] = 1;
     check(PENDING_NEW, change, FOODSVC_PAYMENT_WRITE, PENDING);
