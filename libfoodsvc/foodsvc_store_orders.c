@@ -142,12 +142,15 @@ static bson_t *place_of(const bson_t *doc)
     return place;
 }
 
-/* One more than the page, to know whether another follows; and the one that `after` names, which `min` includes. */
+/*
+ * The first batch is the page, one more, to know whether another follows, and the one that `after` names, which `min`
+ * includes. There is no limit beside it: documents without a place of their own are passed over, however many they are.
+ */
 static mongoc_cursor_t *page_cursor(foodsvc_store_call_t *call, mongoc_collection_t *orders,
     const foodsvc_store_page_t *page)
 {
     bson_t            filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, index = BSON_INITIALIZER;
-    int64_t           limit = (int64_t) page->limit + 1 + (page->after != NULL);
+    int64_t           batch = (int64_t) page->limit + 1 + (page->after != NULL);
     mongoc_cursor_t  *cursor;
 
     BSON_APPEND_INT32(&index, "created", -1);
@@ -157,8 +160,7 @@ static mongoc_cursor_t *page_cursor(foodsvc_store_call_t *call, mongoc_collectio
     if (page->after != NULL) {
         BSON_APPEND_DOCUMENT(&opts, "min", page->after);
     }
-    BSON_APPEND_INT64(&opts, "limit", limit);
-    BSON_APPEND_INT64(&opts, "batchSize", limit + 1);
+    BSON_APPEND_INT64(&opts, "batchSize", batch);
     BSON_APPEND_INT64(&opts, "maxTimeMS", call->store->read_ms);
     cursor = mongoc_collection_find_with_opts(orders, &filter, &opts, NULL);
     bson_destroy(&filter);
@@ -174,23 +176,19 @@ static bool page_take(foodsvc_store_page_t *page, const bson_t *doc, size_t *tak
     foodsvc_order_t  *order;
     bson_t           *place = place_of(doc);
 
-    if (page->after != NULL && place != NULL && *taken == 0 && bson_equal(place, page->after)) {
-        bson_destroy(place);
+    if (place == NULL) {
+        page->skipped++;
         return true;
     }
-    if (*taken == page->limit) {
-        if (place != NULL) {
-            bson_destroy(place);
-        }
-        return false;
+    if ((page->after != NULL && *taken == 0 && bson_equal(place, page->after)) || *taken == page->limit) {
+        bson_destroy(place);
+        return *taken < page->limit;
     }
     (*taken)++;
-    if (place != NULL) {
-        if (page->next != NULL) {
-            bson_destroy(page->next);
-        }
-        page->next = place;
+    if (page->next != NULL) {
+        bson_destroy(page->next);
     }
+    page->next = place;
     order = foodsvc_order_from_bson(doc, err);
     if (order == NULL) {
         page->skipped++;

@@ -217,17 +217,24 @@ static mongoc_cursor_t *open_cursor(foodsvc_store_job_t *job)
     return cursor;
 }
 
-/* Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open. */
-static bool read_and_decide(foodsvc_store_job_t *job)
+static void pause_round(unsigned round)
 {
-    mongoc_cursor_t        *cursor = open_cursor(job);
+    unsigned         max = round < 5 ? 1u << round : PAUSE_MAX_MS;
+    struct timespec  ts;
+
+    /* The clock's low digits are random enough to keep two threads apart. */
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_nsec = (long) ((unsigned long) ts.tv_nsec * 2654435761UL % (max * 1000000UL));
+    ts.tv_sec = 0;
+    nanosleep(&ts, NULL);
+}
+
+/* Has each document of a read decided that belongs to an open group. */
+static void decide_found(foodsvc_store_job_t *job, mongoc_cursor_t *cursor)
+{
     foodsvc_store_group_t  *group;
-    foodsvc_store_rc_e      rc;
     const bson_t           *doc;
-    bson_error_t            error;
     bson_iter_t             iter;
-    char                    err[FOODSVC_ERR];
-    size_t                  i;
 
     while (mongoc_cursor_next(cursor, &doc)) {
         group = NULL;
@@ -242,13 +249,13 @@ static bool read_and_decide(foodsvc_store_job_t *job)
         group->ours = carries_rev(doc, job->rev);
         job->kind->decide(job, group, doc);
     }
-    if (mongoc_cursor_error(cursor, &error)) {
-        rc = foodsvc_store_read_error(&error, err);
-        mongoc_cursor_destroy(cursor);
-        give_up_all(job, rc, err);
-        return false;
-    }
-    mongoc_cursor_destroy(cursor);
+}
+
+static void decide_missing(foodsvc_store_job_t *job)
+{
+    foodsvc_store_group_t  *group;
+    size_t                  i;
+
     for (i = 0; i < job->ngroups; i++) {
         group = &job->groups[i];
         if (group->open && !group->seen) {
@@ -256,6 +263,53 @@ static bool read_and_decide(foodsvc_store_job_t *job)
             job->kind->decide(job, group, NULL);
         }
     }
+}
+
+static bool owes_look(const foodsvc_store_job_t *job)
+{
+    size_t  i;
+
+    for (i = 0; i < job->ngroups; i++) {
+        if (job->groups[i].open && job->groups[i].look) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open.
+ * After a broken connection the driver takes up to a second to find the server again, about as long as it may look for
+ * one; so a look at what became of a write is tried again for as long as the call's time lasts.
+ */
+static bool read_and_decide(foodsvc_store_job_t *job)
+{
+    mongoc_cursor_t     *cursor;
+    foodsvc_store_rc_e   rc;
+    bson_error_t         error;
+    char                 err[FOODSVC_ERR];
+    unsigned             tries = 0;
+    bool                 failed;
+
+    do {
+        if (tries++ > 0) {
+            pause_round(tries);
+        }
+        rc = FOODSVC_STORE_OK;
+        cursor = open_cursor(job);
+        decide_found(job, cursor);
+        failed = mongoc_cursor_error(cursor, &error);
+        if (failed) {
+            rc = foodsvc_store_read_error(&error, err);
+        }
+        mongoc_cursor_destroy(cursor);
+    } while (rc == FOODSVC_STORE_UNAVAILABLE && owes_look(job) && foodsvc_time_monotonic() < job->call.deadline);
+
+    if (failed) {
+        give_up_all(job, rc, err);
+        return false;
+    }
+    decide_missing(job);
     return true;
 }
 
@@ -357,18 +411,6 @@ static void write_all(foodsvc_store_job_t *job, char err[FOODSVC_ERR])
 }
 
 /* --- the rounds --- */
-
-static void pause_round(unsigned round)
-{
-    unsigned         max = round < 5 ? 1u << round : PAUSE_MAX_MS;
-    struct timespec  ts;
-
-    /* The clock's low digits are random enough to keep two threads apart. */
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_nsec = (long) ((unsigned long) ts.tv_nsec * 2654435761UL % (max * 1000000UL));
-    ts.tv_sec = 0;
-    nanosleep(&ts, NULL);
-}
 
 static void run_rounds(foodsvc_store_job_t *job)
 {
