@@ -49,6 +49,26 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.connections = set()
+
+    def process_request(self, request, client_address):
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def close_request(self, request):
+        self.connections.discard(request)
+        super().close_request(request)
+
+    def close_connections(self):
+        """Ends the connections that clients keep open: a service that is gone answers on none of them."""
+        for connection in list(self.connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
 
 class Partners:
     """CustomerService, DeliveryService, KitchenService and the Credit Card Company on the ports of the system under test."""
@@ -87,6 +107,7 @@ class Partners:
         server = self._servers.pop(service)
         server.shutdown()
         server.server_close()
+        server.close_connections()
 
     def close(self):
         for service in list(self._servers):
