@@ -70,6 +70,9 @@ ngx_http_foodsvc_partners_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv
         return NGX_ERROR;
     }
 
+    /* With buffering, nginx holds what a background subrequest reads until the end, and stalls when its buffers are full. */
+    u->buffering = 0;
+
     u->peer.data = &call->target;
     u->peer.get = ngx_http_foodsvc_partners_get;
     u->peer.free = ngx_http_foodsvc_partners_free;

@@ -6,7 +6,7 @@
  * not see the client's key or cookies, and a variable that was evaluated for one partner must not be used for another.
  *
  * What became of a call is judged from nginx's upstream: `request_sent` tells "certainly not sent" from "perhaps sent", and
- * the event pipe tells a whole answer from a part of one. The post_subrequest handler turns every rc into NGX_OK: an error
+ * `length` (what is still to come) tells a whole answer from a part of one. The post_subrequest handler turns every rc into NGX_OK: an error
  * would have nginx cut the client's connection, or make an error page of its own.
  *
  * A call that carries an idempotency key and got no answer is made once more, when as much time is left as the first try
@@ -25,6 +25,7 @@ static ngx_int_t ngx_http_foodsvc_call_header(ngx_http_request_t *sr, const char
     const char *value, size_t len);
 static ngx_int_t ngx_http_foodsvc_call_body(ngx_http_foodsvc_call_t *call, ngx_http_request_t *sr);
 static ngx_int_t ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc);
+static ngx_uint_t ngx_http_foodsvc_call_too_large(ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_foodsvc_call_whole(ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_foodsvc_call_again(ngx_http_foodsvc_call_t *call);
 static void ngx_http_foodsvc_call_finish(ngx_http_foodsvc_call_t *call, ngx_http_foodsvc_outcome_e outcome);
@@ -328,6 +329,12 @@ ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     call->sr = NULL;
     sr->buffered = 0;
+
+    if (rc == NGX_ERROR && ngx_http_foodsvc_call_too_large(sr)) {
+        /* ngx_http_output_filter() takes this for the client's fault; the client is well, and waits */
+        sr->connection->error = 0;
+    }
+
     call->status = sr->headers_out.status;
     call->answer = NULL;
     call->answer_len = 0;
@@ -371,19 +378,36 @@ ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 }
 
 
-/* An answer without a length ends with its connection: nobody can tell a part of it from the whole. */
+/* For subrequest_output_buffer_size; nginx has logged it. What did not fit is still in out_bufs. */
+static ngx_uint_t
+ngx_http_foodsvc_call_too_large(ngx_http_request_t *sr)
+{
+    off_t                      size;
+    ngx_chain_t               *cl;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (sr->upstream == NULL) {
+        return 0;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
+    size = sr->out ? sr->out->buf->last - sr->out->buf->pos : 0;
+
+    for (cl = sr->upstream->out_bufs; cl; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    return size > (off_t) clcf->subrequest_output_buffer_size
+           || sr->headers_out.content_length_n > (off_t) clcf->subrequest_output_buffer_size;
+}
+
+
+/* What is left of it, as the proxy counts (chunked: until the last chunk). An answer without a length ends with its
+   connection: nobody can tell a part of it from the whole. */
 static ngx_uint_t
 ngx_http_foodsvc_call_whole(ngx_http_request_t *sr)
 {
-    ngx_event_pipe_t     *p = sr->upstream->pipe;
-    ngx_http_upstream_t  *u = sr->upstream;
-
-    if (p == NULL) {
-        return u->length == 0 || u->length == -1;       /* proxy_buffering off */
-    }
-
-    return !p->upstream_error && !p->downstream_error
-           && (p->upstream_done || (p->upstream_eof && p->length == -1));
+    return sr->upstream->length == 0 || sr->upstream->length == -1;
 }
 
 
