@@ -1,8 +1,9 @@
 /*
  * The store's connections: the pool, the driver's log, what a driver's error means, ping, indexes.
  *
- * Threads: the driver's monitors run for as long as the pool lives. They inherit the signal mask of the thread that starts
- * them, and any call can be that one; so every call runs with its signals blocked and puts the mask back at its end.
+ * Threads: the driver's monitors run for as long as the pool lives. They inherit the signal mask of the thread that
+ * starts them, and any call can be that one; so every call runs with its signals blocked and puts the mask back at its
+ * end.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,7 +199,7 @@ static code_e code_class(uint32_t code)
 {
     switch (code) {
     case 10107: case 13435: case 10058: case 13436:     /* not the primary, or still recovering */
-    case 13: case 18:                                   /* no right, no login: an operator's matter, and then it works */
+    case 13: case 18:                                   /* no right, no login: works when an operator has seen to it */
     case 24: case 112: case 202: case 133: case 134:    /* LockTimeout, WriteConflict, too busy, no suitable node */
         return CODE_AWAY;
     case 6: case 7: case 89: case 9001:                 /* the network behind a router */

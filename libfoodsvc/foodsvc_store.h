@@ -1,18 +1,18 @@
 /*
  * MongoDB: the one owner of what is read and written there, and of how a change is made exactly once.
  *
- * Everything blocks. Any thread may call; each call pops a client from the pool. nginx calls it from store threads only,
- * orderd from its main thread. All calls take a batch: one journalled write serves many requests.
+ * Everything blocks. Any thread may call; each call pops a client from the pool. nginx calls it from store threads
+ * only, orderd from its main thread. All calls take a batch: one journalled write serves many requests.
  *
- * How a change happens once. The order (or payment) is read, the domain decides on the copy, and one unordered bulk writes all
- * decisions, each with a filter on what it was decided on: _id, status, the length of `updated` (orders); _id, status,
- * reimburse, transaction_id (payments). Each write also leaves a fresh random token in `rev` (an array of int64, the last
- * four writes' tokens, part of every filter). When the bulk's matched count is less than its length, or its outcome is
- * unknown, the documents are read again: a document that carries our token was written by us; another is decided again, up
- * to a few rounds, on its new state. So a result is never guessed.
+ * How a change happens once. The order (or payment) is read, the domain decides on the copy, and one unordered bulk
+ * writes all decisions, each with a filter on what it was decided on: _id, status, the length of `updated` (orders);
+ * _id, status, reimburse, transaction_id (payments). Each write also leaves a fresh random token in `rev` (an array of
+ * int64, the last four writes' tokens, part of every filter). When the bulk's matched count is less than its length, or
+ * its outcome is unknown, the documents are read again: a document that carries our token was written by us; another is
+ * decided again, up to a few rounds, on its new state. So a result is never guessed.
  *
- * Claims. A change that leaves a debt (foodsvc_order_owes) may set claim {by, until} in the same write: for that long the
- * claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over.
+ * Claims. A change that leaves a debt (foodsvc_order_owes) may set claim {by, until} in the same write: for that long
+ * the claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over.
  *
  * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}; payments {outbox.id: 1} sparse.
  */
@@ -42,14 +42,18 @@ typedef struct {
     const char *uri;            /* mongodb://...; options that it does not set get the defaults below */
     unsigned    max_clients;    /* the pool's maxPoolSize: at least the threads that call */
     unsigned    timeout_ms;     /* server selection and connect; sockets get twice as long. 0: 1000 */
-    void      (*log)(void *ctx, int level, const char *text);   /* driver's messages; any thread; level: mongoc_log_level_t */
+    /* The driver's messages, from any thread; level: mongoc_log_level_t. */
+    void      (*log)(void *ctx, int level, const char *text);
     void       *log_ctx;
 } foodsvc_store_conf_t;
 
 /* Checks a URI without connecting: false with a reason that does not contain the password. */
 bool foodsvc_store_uri_check(const char *uri, char err[FOODSVC_ERR]);
 
-/* Not before a fork whose child uses it. Does not connect. mongoc_init() is called once per process. Signals are blocked in the driver's threads. NULL with err. */
+/*
+ * Not before a fork whose child uses it. Does not connect. mongoc_init() is called once per process. Signals are
+ * blocked in the driver's threads. NULL with err.
+ */
 foodsvc_store_t *foodsvc_store_open(const foodsvc_store_conf_t *conf, char err[FOODSVC_ERR]);
 /* After the last call returned. */
 void foodsvc_store_close(foodsvc_store_t *store);
@@ -63,7 +67,7 @@ foodsvc_store_rc_e foodsvc_store_ping(foodsvc_store_t *store, char err[FOODSVC_E
 
 typedef struct {
     const char         *id;                 /* in: canonical text */
-    foodsvc_order_t    *order;              /* insert: in, borrowed. find, change: out, owned by the caller, NULL unless OK */
+    foodsvc_order_t    *order;              /* insert: in, borrowed. find: out, owned by the caller, NULL unless OK */
     foodsvc_store_rc_e  rc;
     char                err[FOODSVC_ERR];
 } foodsvc_store_order_op_t;
@@ -77,8 +81,10 @@ void foodsvc_store_orders_delete(foodsvc_store_t *store, foodsvc_store_order_op_
 typedef struct {
     const char              *id;            /* in */
     foodsvc_change_t         change;        /* in */
-    const char              *claim_by;      /* in: token, or NULL: don't claim. When the order owes something after the change
-                                               (whatever the verdict) and the claim is free, ours or expired, it is claimed until now + claim_ms. */
+    const char              *claim_by;      /* in: token, or NULL: don't claim. When the order owes something after the
+                                               change (whatever the verdict) and the claim is free, ours or expired, it
+                                               is claimed until now + claim_ms. A claim whose debt is gone ends with
+                                               the change. */
     int64_t                  claim_ms;      /* in */
     bool                     release;       /* in: drop the claim when it is claim_by's (then claim_ms is ignored) */
     foodsvc_verdict_e        verdict;       /* out, when rc is OK */
@@ -99,7 +105,7 @@ void foodsvc_store_orders_change(foodsvc_store_t *store, foodsvc_store_change_op
 typedef struct {
     size_t              limit;              /* in: 1..1000 */
     bson_t             *after;              /* in: NULL, or *next of the page before */
-    foodsvc_order_t   **orders;             /* out: array and its orders owned by the caller (foodsvc_store_page_clear) */
+    foodsvc_order_t   **orders;             /* out: owned by the caller (foodsvc_store_page_clear) */
     size_t              norders;
     size_t              skipped;
     bson_t             *next;               /* out: NULL on the last page; owned by the caller */
@@ -114,7 +120,7 @@ void foodsvc_store_page_clear(foodsvc_store_page_t *page);     /* frees orders a
 
 typedef struct {
     const char                *id;
-    foodsvc_payment_t         *insert;      /* in, borrowed: stored as pending when there is none (REQUESTED); else NULL */
+    foodsvc_payment_t         *insert;      /* in, borrowed: stored as pending when there is none yet; or NULL */
     foodsvc_payment_change_t   change;      /* in: decided when the payment was there */
     bool                       inserted;    /* out: rc OK and it is new: proceed to the card company */
     foodsvc_payment_verdict_e  verdict;     /* out, when OK and not inserted */
@@ -144,7 +150,8 @@ typedef struct {
 /* OK, NOT_FOUND, UNREADABLE (url is no string or too long) or why not. */
 foodsvc_store_rc_e foodsvc_store_url_find(foodsvc_store_t *store, const char *name, foodsvc_service_url_t *url,
     char err[FOODSVC_ERR]);
-foodsvc_store_rc_e foodsvc_store_url_save(foodsvc_store_t *store, const foodsvc_service_url_t *url, char err[FOODSVC_ERR]);
+foodsvc_store_rc_e foodsvc_store_url_save(foodsvc_store_t *store, const foodsvc_service_url_t *url,
+    char err[FOODSVC_ERR]);
 /* All, sorted by name; the caller frees *urls. */
 foodsvc_store_rc_e foodsvc_store_url_list(foodsvc_store_t *store, foodsvc_service_url_t **urls, size_t *nurls,
     char err[FOODSVC_ERR]);

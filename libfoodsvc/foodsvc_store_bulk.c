@@ -18,7 +18,10 @@ static bool is_empty(const bson_t *reply, const char *key)
     return !bson_iter_init_find(&iter, reply, key) || !bson_iter_recurse(&iter, &list) || !bson_iter_next(&list);
 }
 
-/* Marks the writes that the server names in writeErrors; returns how many. err: the first reason that isn't a duplicate key. */
+/*
+ * Marks the writes that the server names in writeErrors; returns how many. err: the first reason that isn't a duplicate
+ * key.
+ */
 static size_t mark_errors(const bson_t *reply, foodsvc_store_outcome_e outcomes[], size_t n, char err[FOODSVC_ERR])
 {
     bson_iter_t   iter, list, member;

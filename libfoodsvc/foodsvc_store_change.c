@@ -4,13 +4,13 @@
  * The condition is _id, the raw status, the length of `updated` and `rev`, as read. rev alone would do among ourselves;
  * the Python original writes none, so its changes show in status and length.
  *
- * The update is taken from the document that the codec makes of the decided order, so that the shapes have one owner; only
- * what differs is written, and fields that we don't know stay as they are.
+ * The update is taken from the document that the codec makes of the decided order, so that the shapes have one owner;
+ * only what differs is written, and fields that we don't know stay as they are.
  *
- * Claims. After all ops of an order are decided: an op that releases drops its own claim; one that claims gets it when the
- * order owes something and the claim is free, expired, or its own (then it is extended). A claim is for the debt that it was
- * made for: when the order moves on and none of what it owed is owed any more, the claim ends with the same write, so that
- * the next debt need not wait until it expires.
+ * Claims. After all ops of an order are decided: an op that releases drops its own claim; one that claims gets it when
+ * the order owes something and the claim is free, expired, or its own (then it is extended). A claim is for the debt
+ * that it was made for: when the order moves on and none of what it owed is owed any more, the claim ends with the same
+ * write, so that the next debt need not wait until it expires.
  */
 #include <string.h>
 #include "foodsvc_store_int.h"

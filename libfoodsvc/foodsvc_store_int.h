@@ -104,10 +104,10 @@ typedef struct {
     size_t                 first, count;        /* in job->sorted */
     bool                   open;                /* has no result yet */
     bool                   seen;                /* the read has found it */
-    bool                   ours;                /* the document that was read carries our rev: our write has got there */
+    bool                   ours;                /* the document as read carries our rev: our write got there */
     bool                   tried;               /* a write was sent */
     bool                   look;                /* the last write's outcome shows only in the document */
-    bool                   maybe;               /* a write of ours got no answer: it may be done, or still be done later */
+    bool                   maybe;               /* a write of ours got no answer: it may be done now or later */
     foodsvc_store_write_e  kind;
     bson_t                *filter, *write;
     void                  *subject;             /* the order or payment as read, then as decided; the kind frees it */
@@ -118,7 +118,7 @@ typedef struct {
     const char  *collection;
     const char  *field;         /* read only this field (and _id, rev); NULL: the whole document */
     bool         write_first;   /* nothing has to be read before the first attempt */
-    bool         exists_final;  /* a duplicate key of a first attempt is the answer EXISTS; else the document is read and decided on */
+    bool         exists_final;  /* a first attempt's duplicate key means EXISTS; else the document is read */
     /* The document as read (NULL: none): either settles the group or sets its kind, filter and write. */
     void       (*decide)(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const bson_t *doc);
     /* The result of one op, the i-th of its group; group->subject is the state after all of them. */

@@ -1,9 +1,9 @@
 /*
- * Payments: inserted or changed under a condition (_id, status, reimburse, transaction_id, rev, as read), and the outbox
- * marks that say which event still has to be confirmed.
+ * Payments: inserted or changed under a condition (_id, status, reimburse, transaction_id, rev, as read), and the
+ * outbox marks that say which event still has to be confirmed.
  *
- * As with orders, the update is taken from the codec's document of the decided payment, only what differs is written, and
- * what we don't know stays. Clearing a mark leaves `rev` alone: it is no decision, and must not make one miss.
+ * As with orders, the update is taken from the codec's document of the decided payment, only what differs is written,
+ * and what we don't know stays. Clearing a mark leaves `rev` alone: it is no decision, and must not make one miss.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +79,9 @@ static foodsvc_payment_t *copy_of(const foodsvc_payment_t *payment, char err[FOO
     return copy;
 }
 
-/* Applies the ops in their order. Without a payment, the first op that brings one begins it; ops before it find none. */
+/*
+ * Applies the ops in their order. Without a payment, the first op that brings one begins it; ops before it find none.
+ */
 static bool apply_changes(foodsvc_store_job_t *job, foodsvc_store_group_t *group, char err[FOODSVC_ERR])
 {
     foodsvc_store_payment_op_t  *op;

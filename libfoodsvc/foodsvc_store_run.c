@@ -3,21 +3,21 @@
  *
  * A job takes up to FOODSVC_STORE_BATCH ops of one kind and groups them by id. Each round reads the documents of the
  * groups that are still open in one $in, lets the kind decide each group, and sends all writes as one unordered bulk. A
- * write's filter holds what was decided on (the kind's matter), and every write leaves the job's random token in `rev`, which
- * keeps the last few, so that our write is still known when others followed it before we looked. Then
+ * write's filter holds what was decided on (the kind's matter), and every write leaves the job's random token in `rev`,
+ * which keeps the last few, so that our write is still known when others followed it before we looked. Then
  *
  *   all matched          every group is done
  *   none matched         the next round reads and decides again, on the new state
  *   some matched         the same, but which ones shows only in the documents: one that carries our rev is done
- *   no answer, or no     the same, and the read asks for what a majority has. The group stays `maybe`: the write may still
- *   majority yet         come through later. That does no harm: its filter holds the state that it was decided on, so
- *                        either it wins against the next attempt, whose filter then misses and whose read finds our rev,
- *                        or it misses itself
+ *   no answer, or no     the same, and the read asks for what a majority has. The group stays `maybe`: the write may
+ *   majority yet         still come through later. That does no harm: its filter holds the state that it was decided
+ *                        on, so either it wins against the next attempt, whose filter then misses and whose read finds
+ *                        our rev, or it misses itself
  *   not the primary      the next round, on the new one
  *   nothing was sent     UNAVAILABLE, or UNKNOWN when an earlier write of this group got no answer
  *
- * So a result is read or acknowledged, never guessed; UNKNOWN means that the looking failed too. Rounds end with the call's
- * deadline, and a short random pause keeps those apart that fight for one document.
+ * So a result is read or acknowledged, never guessed; UNKNOWN means that the looking failed too. Rounds end with the
+ * call's deadline, and a short random pause keeps those apart that fight for one document.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -280,7 +280,8 @@ static bool owes_look(const foodsvc_store_job_t *job)
 /*
  * Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open.
  * After a broken connection the driver takes up to a second to find the server again, about as long as it may look for
- * one; so a look at what became of a write is tried again for as long as the call's time lasts.
+ * one; so a look at what became of a write is tried again for as long as the call's time lasts, and any read once when
+ * it failed fast, as a connection does that an old server has left behind.
  */
 static bool read_and_decide(foodsvc_store_job_t *job)
 {
@@ -289,7 +290,8 @@ static bool read_and_decide(foodsvc_store_job_t *job)
     bson_error_t         error;
     char                 err[FOODSVC_ERR];
     unsigned             tries = 0;
-    bool                 failed;
+    int64_t              start = foodsvc_time_monotonic();
+    bool                 failed, fast;
 
     do {
         if (tries++ > 0) {
@@ -303,7 +305,9 @@ static bool read_and_decide(foodsvc_store_job_t *job)
             rc = foodsvc_store_read_error(&error, err);
         }
         mongoc_cursor_destroy(cursor);
-    } while (rc == FOODSVC_STORE_UNAVAILABLE && owes_look(job) && foodsvc_time_monotonic() < job->call.deadline);
+        fast = tries == 1 && foodsvc_time_monotonic() - start < job->call.store->timeout_ms / 2;
+    } while (rc == FOODSVC_STORE_UNAVAILABLE
+             && (fast || (owes_look(job) && foodsvc_time_monotonic() < job->call.deadline)));
 
     if (failed) {
         give_up_all(job, rc, err);
@@ -331,7 +335,9 @@ static bool add_write(mongoc_bulk_operation_t *bulk, const foodsvc_store_group_t
     return false;
 }
 
-/* Fills the bulk, inserts before all others: the driver sends neighbours of one kind as one command. Returns how many. */
+/*
+ * Fills the bulk, inserts before all others: the driver sends neighbours of one kind as one command. Returns how many.
+ */
 static size_t fill_bulk(foodsvc_store_job_t *job, mongoc_bulk_operation_t *bulk, foodsvc_store_group_t *sent[])
 {
     foodsvc_store_group_t  *group;

@@ -5,8 +5,9 @@
  *   serverSelectionTimeoutMS, connectTimeoutMS, waitQueueTimeoutMS = timeout
  *   socketTimeoutMS = 2 * timeout
  *   wtimeoutMS = 1.5 * timeout: below the socket's, so that the server's word comes before the silence
- *   retryWrites=false: a write whose answer is missing is looked up and decided again by foodsvc_store_run.c; the driver's
- *   own retry would only double the time until then
+ *   retryWrites=false, retryReads=false: foodsvc_store_run.c looks up what became of a write and decides again, and
+ *   reads once more when a connection broke; the driver's own retries would double the time that a server which stands
+ *   still takes from a thread
  *   appname=foodsvc
  *
  * Reads always go to the primary: a decision on a stale copy would miss its condition anyway.
@@ -17,8 +18,8 @@
 #include "foodsvc_store_int.h"
 
 /*
- * Why a URI is refused, without its user and password: the parser's message may quote any part of what it misread, so the
- * message comes from parsing the rest alone. When the rest is fine, the fault is in what was left out.
+ * Why a URI is refused, without its user and password: the parser's message may quote any part of what it misread, so
+ * the message comes from parsing the rest alone. When the rest is fine, the fault is in what was left out.
  */
 static void uri_reason(const char *text, char err[FOODSVC_ERR])
 {
@@ -131,6 +132,8 @@ bool foodsvc_store_uri_defaults(mongoc_uri_t *uri, unsigned timeout_ms)
         && default_ms(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, timeout_ms)
         && (has_option(uri, MONGOC_URI_RETRYWRITES)
             || mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false))
+        && (has_option(uri, MONGOC_URI_RETRYREADS)
+            || mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, false))
         && (has_option(uri, MONGOC_URI_APPNAME) || mongoc_uri_set_appname(uri, "foodsvc"))
         && default_write_concern(uri, timeout_ms);
 }

@@ -1,10 +1,11 @@
 /*
  * How a thread wakes the event loop.
  *
- * The eventfd is a connection of ours, level-triggered: any thread writes to it, the loop reads it (which sets it back to
- * zero, so that wakes coalesce) and calls the handler. The connection is `idle`, so that nginx calls its read handler with
- * `close` set when the worker begins to quit; from then on it is an ordinary connection, since completions still have to
- * come through. `channel` keeps nginx from calling it an open socket left behind, and from closing it at a shutdown timeout.
+ * The eventfd is a connection of ours, level-triggered: any thread writes to it, the loop reads it (which sets it back
+ * to zero, so that wakes coalesce) and calls the handler. The connection is `idle`, so that nginx calls its read
+ * handler with `close` set when the worker begins to quit; from then on it is an ordinary connection, since completions
+ * still have to come through. `channel` keeps nginx from calling it an open socket left behind, and from closing it at
+ * a shutdown timeout.
  */
 #include <sys/eventfd.h>
 #include "ngx_http_foodsvc_notify.h"

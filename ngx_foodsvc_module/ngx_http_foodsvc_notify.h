@@ -1,5 +1,6 @@
 /*
- * How a thread wakes the event loop: an eventfd that is a connection of ours. The store threads and the publisher use one each.
+ * How a thread wakes the event loop: an eventfd that is a connection of ours. The store threads and the publisher use
+ * one each.
  */
 #ifndef NGX_HTTP_FOODSVC_NOTIFY_H
 #define NGX_HTTP_FOODSVC_NOTIFY_H

@@ -3,13 +3,13 @@
  *
  * Who does what. submit() runs in the loop: it puts an op into the queue of its group and returns. The group's threads
  * (ngx_http_foodsvc_store_thread.c) take ops in batches, call foodsvc_store.h, which blocks, put the ops with their
- * results on the list of done ops and wake the loop through the eventfd. The loop takes the whole list, and calls done and
- * destroy of each. So an op is owned by the caller before submit, by the loop and one thread in turns after it, and the
- * locks (one for each group's queues, one for the list) are held for a few pointers' time only.
+ * results on the list of done ops and wake the loop through the eventfd. The loop takes the whole list, and calls done
+ * and destroy of each. So an op is owned by the caller before submit, by the loop and one thread in turns after it, and
+ * the locks (one for each group's queues, one for the list) are held for a few pointers' time only.
  *
  * Three groups: reads (find, page), writes (insert, delete, change, payments, marks), and the rest (urls, names, ping),
- * whose answers a health check waits for and which must not stand behind reads of a MongoDB that hangs. The rest has two
- * threads, since a name server can hold one for many seconds.
+ * whose answers a health check waits for and which must not stand behind reads of a MongoDB that hangs. The rest has
+ * two threads, since a name server can hold one for many seconds.
  *
  * Quitting. nginx 1.22 ends a worker that quits when no timer is left that counts, so one is armed while any op is
  * outstanding, those included that nobody waits for. exit_process then finds nothing to do; after SIGTERM it lets the

@@ -1,9 +1,9 @@
 /*
  * MongoDB inside nginx: store threads behind bounded queues, with group commit.
  *
- * One instance per nginx worker (init_process). Ops of one kind that queued while the last batch ran go out as one batch
- * of foodsvc_store.h. Reads, writes and the small things (URL_FIND, RESOLVE, PING) have threads and queues of their own, so
- * that slow writes do not hold up reads, and neither holds up a health check.
+ * One instance per nginx worker (init_process). Ops of one kind that queued while the last batch ran go out as one
+ * batch of foodsvc_store.h. Reads, writes and the small things (URL_FIND, RESOLVE, PING) have threads and queues of
+ * their own, so that slow writes do not hold up reads, and neither holds up a health check.
  */
 #ifndef NGX_HTTP_FOODSVC_STORE_H
 #define NGX_HTTP_FOODSVC_STORE_H
@@ -65,14 +65,19 @@ ngx_int_t ngx_http_foodsvc_store_init_process(ngx_cycle_t *cycle, ngx_http_foods
 void ngx_http_foodsvc_store_exit_process(ngx_cycle_t *cycle);
 
 /*
- * A zeroed op with destroy set; NULL: no memory. `id` (payments: payment_id) is the op's id: submit points the op in u to it.
- * Results in it (order, payment, page) that the callback takes must be set to NULL there, the rest is freed.
- * RESOLVE's and URL_FIND's results: OK, or NOT_FOUND (no such url, or no such host), UNREADABLE (the url is bad), UNAVAILABLE.
+ * A zeroed op with destroy set; NULL: no memory. `id` (payments: payment_id) is the op's id: submit points the op in u
+ * to it. Results in it (order, payment, page) that the callback takes must be set to NULL there, the rest is freed.
+ * RESOLVE's and URL_FIND's results: OK, or NOT_FOUND (no such url, or no such host), UNREADABLE (the url is bad),
+ * UNAVAILABLE.
  */
 ngx_http_foodsvc_store_op_t *ngx_http_foodsvc_store_op(ngx_http_foodsvc_store_kind_e kind);
-/* NGX_OK: queued, done will fire. NGX_BUSY: the queue is full: the op is still the caller's (answer 503, destroy it). */
+/*
+ * NGX_OK: queued, done will fire. NGX_BUSY: the queue is full: the op is still the caller's (answer 503, destroy it).
+ */
 ngx_int_t ngx_http_foodsvc_store_submit(ngx_http_foodsvc_store_op_t *op);
-/* A RESOLVE whose host is an address needs no thread: fills addrs and returns NGX_OK at once; NGX_DECLINED: submit it. */
+/*
+ * A RESOLVE whose host is an address needs no thread: fills addrs and returns NGX_OK at once; NGX_DECLINED: submit it.
+ */
 ngx_int_t ngx_http_foodsvc_store_resolve_numeric(ngx_http_foodsvc_store_op_t *op);
 
 #endif

@@ -1,12 +1,13 @@
 /*
  * The store threads: queues, batches, and the calls of foodsvc_store.h, which block.
  *
- * A group has one queue for each kind of op. A thread that is free takes the kind whose oldest op has waited longest, and of
- * it all that wait, up to FOODSVC_STORE_BATCH: what gathers while one batch is on its way to MongoDB goes out as the next, so
- * batches grow with the load by themselves and an idle store adds no delay. Pages, addresses and pings go one by one.
+ * A group has one queue for each kind of op. A thread that is free takes the kind whose oldest op has waited longest,
+ * and of it all that wait, up to FOODSVC_STORE_BATCH: what gathers while one batch is on its way to MongoDB goes out as
+ * the next, so batches grow with the load by themselves and an idle store adds no delay. Pages, addresses and pings go
+ * one by one.
  *
- * A thread touches an op between taking it and finishing it, and of the op only what the call needs: never op->data, never
- * done or destroy. It writes no log: results and reasons are stored in the op, and the event loop logs them.
+ * A thread touches an op between taking it and finishing it, and of the op only what the call needs: never op->data,
+ * never done or destroy. It writes no log: results and reasons are stored in the op, and the event loop logs them.
  */
 #include "ngx_http_foodsvc_store_thread.h"
 #include <netdb.h>

@@ -1,6 +1,6 @@
 /*
- * What the store's tests share: a store on the MongoDB that MONGO_URL names, a client beside it to look at the raw documents, and a
- * proxy that can lose, hold up or delay what goes between them.
+ * What the store's tests share: a store on the MongoDB that MONGO_URL names, a client beside it to look at the raw
+ * documents, and a proxy that can lose, hold up or delay what goes between them.
  *
  * Tests use fresh ids and leave other documents alone: the database may be shared with other tests.
  */

@@ -1,4 +1,7 @@
-/* What the store says when things go wrong around a write: races, lost requests and answers, late writes, a server that stands still. */
+/*
+ * What the store says when things go wrong around a write: races, lost requests and answers, late writes, a server that
+ * stands still.
+ */
 #include "store.h"
 
 static foodsvc_store_t *store;
@@ -83,7 +86,9 @@ static void test_cancel_race(void **state)
     }
 }
 
-/* The happy path's events, from all threads at once, on the same orders: each step is written once, whoever writes it. */
+/*
+ * The happy path's events, from all threads at once, on the same orders: each step is written once, whoever writes it.
+ */
 static void *walk(void *data)
 {
     size_t                      i;

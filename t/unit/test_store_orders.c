@@ -235,7 +235,7 @@ static void test_claims(void **state)
     assert_true(op.claimed);
     foodsvc_order_free(op.order);
 
-    op = event_op(id, FOODSVC_DELIVERY_SCHEDULED);  /* the debt is done, by an event that b sees: the claim ends with it */
+    op = event_op(id, FOODSVC_DELIVERY_SCHEDULED);  /* b sees the debt done: the claim ends with it */
     op.claim_by = "b";
     op.claim_ms = 60000;
     change_one(store, &op);
