@@ -20,8 +20,10 @@ static sim_rules_t *rules_of(uint64_t seed, const char *one, const char *two)
 static void takes_every_rule(void **state)
 {
     static const char *const good[] = {
-        "card.bill:refuse", "card.bill:refuse:0.1", "card.bill:refuse=402:every=3", "card.pay:refuse:1", "card.callback:drop",
-        "delivery.event:duplicate:0", "kitchen.pickedUp:late=0", "kitchen.create:timeout=3600:first=2", "customer.health:error=599",
+        "card.bill:refuse", "card.bill:refuse:0.1", "card.bill:refuse=402:every=3", "card.pay:refuse:1",
+        "card.callback:drop",
+        "delivery.event:duplicate:0", "kitchen.pickedUp:late=0", "kitchen.create:timeout=3600:first=2",
+        "customer.health:error=599",
         "delivery.create:huge=1:order=06:product=Lasagna:0.5", "customer.address:garbage:order=", "card.bill:fine",
         "card.bill:refuse:product=Veil with glazed onions and blue cheese"
     };
@@ -38,10 +40,13 @@ static void refuses_what_is_none(void **state)
 {
     static const char *const bad[] = {
         "", "card.bill", "card.bill:", "card:refuse", "card.bil:refuse", "card.bill:refused", "card.bill:duplicate",
-        "card.callback:refuse", "card.pay:drop", "delivery.event:timeout", "delivery.cookingMeal:drop", "card.bill:refuse=399",
+        "card.callback:refuse", "card.pay:drop", "delivery.event:timeout", "delivery.cookingMeal:drop",
+        "card.bill:refuse=399",
         "card.bill:refuse=500", "card.bill:error=400", "card.bill:drop=1", "card.bill:late=", "card.bill:late=x",
-        "card.bill:late=3601", "card.bill:late=-1", "card.bill:huge=16777217", "card.bill:refuse:1.1", "card.bill:refuse:-0.1",
-        "card.bill:refuse:nan", "card.bill:refuse:", "card.bill:refuse:every=0", "card.bill:refuse:every=", "card.bill:refuse:first=x",
+        "card.bill:late=3601", "card.bill:late=-1", "card.bill:huge=16777217", "card.bill:refuse:1.1",
+        "card.bill:refuse:-0.1",
+        "card.bill:refuse:nan", "card.bill:refuse:", "card.bill:refuse:every=0", "card.bill:refuse:every=",
+        "card.bill:refuse:first=x",
         "card.bill:refuse:first=99999999999999999999", "card.bill:refuse:product=Pizza", "card.bill:refuse:often",
         "card.bill:refuse:0:0:0:0:0:0:0"
     };
@@ -65,7 +70,8 @@ static void applies_where_it_should(void **state)
     assert_int_equal(sim_rules_ask(rules, "card.bill", BOB, 0).action, SIM_FINE);
     assert_int_equal(sim_rules_ask(rules, "card.reimburse", ALICE, 0).action, SIM_FINE);
     assert_int_equal(sim_rules_ask(rules, "delivery.delivered", BOB, sim_product_bit("Lasagna")).action, SIM_DROP);
-    assert_int_equal(sim_rules_ask(rules, "delivery.delivered", BOB, sim_product_bit("Double Cheeseburger")).action, SIM_FINE);
+    assert_int_equal(sim_rules_ask(rules, "delivery.delivered", BOB, sim_product_bit("Double Cheeseburger")).action,
+                     SIM_FINE);
     assert_int_equal(sim_rules_ask(rules, "delivery.create", BOB, sim_product_bit("Lasagna")).action, SIM_FINE);
     assert_int_equal(sim_rules_ask(rules, "kitchen.pickedUp", BOB, sim_product_bit("Lasagna")).action, SIM_FINE);
     sim_rules_free(rules);

@@ -16,7 +16,9 @@ static void heap_gives_the_earliest(void **state)
     assert_null(sim_heap_first(&heap));
     assert_false(sim_heap_pop(&heap, &item));
     for (int i = 0; i < 2000; i++) {
-        assert_true(sim_heap_push(&heap, (sim_heap_item_t) { .when = sim_between(3, "heap", i % 2 ? "a" : "b", 0, 50) * (i % 37) }));
+        sim_heap_item_t one = { .when = sim_between(3, "heap", i % 2 ? "a" : "b", 0, 50) * (i % 37) };
+
+        assert_true(sim_heap_push(&heap, one));
     }
     for (int i = 0; i < 2000; i++) {
         int64_t first = sim_heap_first(&heap)->when;

@@ -1,9 +1,9 @@
 /*
  * foodctl: the operator's and developer's command line. One process, one thread, one command.
  *
- * ctl_main.c has the table of commands and reads the arguments; each command is a function that returns the exit code:
- * 0 done, 1 failed, 2 wrongly asked. It prints its result on standard output and, when it fails, one line on standard error
- * that says what went wrong and what to do.
+ * ctl_main.c has the table of commands and reads the arguments; each command is a function that returns the exit
+ * code: 0 done, 1 failed, 2 wrongly asked. It prints its result on standard output and, when it fails, one line on
+ * standard error that says what went wrong and what to do.
  */
 #ifndef CTL_H
 #define CTL_H

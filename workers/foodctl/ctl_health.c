@@ -42,7 +42,8 @@ int
 ctl_health(ctl_t *ctl)
 {
     const char   *names[] = { FOODSVC_ORDER_SERVICE, FOODSVC_PAYMENT_SERVICE };
-    const char   *urls[] = { ctl_need(ctl, ctl->order_url, "ORDER_URL"), ctl_need(ctl, ctl->payment_url, "PAYMENT_URL") };
+    const char   *urls[] = { ctl_need(ctl, ctl->order_url, "ORDER_URL"),
+                             ctl_need(ctl, ctl->payment_url, "PAYMENT_URL") };
     ctl_answer_t  answer;
     json_t       *all = json_array();
     int           code = CTL_OK;

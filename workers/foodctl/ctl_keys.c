@@ -1,5 +1,6 @@
 /*
- * keys new: an API key for clients, and its SHA-256 for the services' configuration. The key is shown this once and kept nowhere.
+ * keys new: an API key for clients, and its SHA-256 for the services' configuration. The key is shown this once and
+ * kept nowhere.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +38,8 @@ ctl_keys_new(ctl_t *ctl)
         json_decref(answer);
     } else {
         printf("key     %s\nsha256  %s\n", key, hash);
-        fputs("Give the key to the client (header X-API-Key); put the hash into the file of foodsvc_api_keys_file, and reload nginx.\n",
+        fputs("Give the key to the client (header X-API-Key); put the hash into the file of foodsvc_api_keys_file, and "
+              "reload nginx.\n",
               stderr);
     }
     return CTL_OK;

@@ -13,14 +13,16 @@
 #include "foodsvc_names.h"
 
 enum {
-    CTL_ORDER_URL = 0x100, CTL_PAYMENT_URL, CTL_API_KEY, CTL_CA_CERT, CTL_MONGO_URL, CTL_REDIS_URL, CTL_AMQP_URL, CTL_JSON,
+    CTL_ORDER_URL = 0x100, CTL_PAYMENT_URL, CTL_API_KEY, CTL_CA_CERT, CTL_MONGO_URL, CTL_REDIS_URL, CTL_AMQP_URL,
+    CTL_JSON,
     CTL_ITEM, CTL_CUSTOMER, CTL_QUEUE, CTL_TIMEOUT, CTL_QUIET, CTL_FLUSH
 };
 
 static const struct argp_option ctl_settings[] = {
     { "order-url", CTL_ORDER_URL, "URL", 0, "OrderService (environment: ORDER_URL)", 1 },
     { "payment-url", CTL_PAYMENT_URL, "URL", 0, "PaymentService (PAYMENT_URL)", 1 },
-    { "api-key", CTL_API_KEY, "KEY", 0, "the API key (API_KEY; better there, since others can see a command's arguments)", 1 },
+    { "api-key", CTL_API_KEY, "KEY", 0, "the API key (API_KEY; better there, since others can see a command's "
+                                        "arguments)", 1 },
     { "ca-cert", CTL_CA_CERT, "FILE", 0, "CA certificate of the services (CA_CERT)", 1 },
     { "mongo-url", CTL_MONGO_URL, "URL", 0, "MongoDB (MONGO_URL)", 1 },
     { "redis-url", CTL_REDIS_URL, "URL", 0, "Redis (REDIS_URL)", 1 },
@@ -32,7 +34,8 @@ static const struct argp_option ctl_settings[] = {
 static const struct argp_option ctl_no_options[] = { { 0 } };
 
 static const struct argp_option ctl_place_options[] = {
-    { "item", CTL_ITEM, "PRODUCT[=QUANTITY]", 0, "what is ordered; may be repeated (default: Lasagna=2 and 'Double Cheeseburger')", 0 },
+    { "item", CTL_ITEM, "PRODUCT[=QUANTITY]", 0, "what is ordered; may be repeated (default: Lasagna=2 and 'Double "
+                                                 "Cheeseburger')", 0 },
     { "customer", CTL_CUSTOMER, "UUID", 0, "who orders (default: a new one)", 0 },
     { "quiet", CTL_QUIET, NULL, 0, "print the order's id alone", 0 },
     { 0 }
@@ -68,21 +71,26 @@ static const ctl_command_t ctl_commands[] = {
     { "order list", NULL, 0, 0, "Lists all orders, newest first.", ctl_no_options, ctl_order_list },
     { "order cancel", "ORDER", 1, 1, "Cancels an order that has no driver yet.", ctl_no_options, ctl_order_cancel },
     { "order delete", "ORDER", 1, 1, "Deletes an order.", ctl_no_options, ctl_order_delete },
-    { "order watch", "ORDER", 1, 1, "Follows an order to its end: delivered or reimbursed (exit 0), or paymentFailed (exit 1).",
+    { "order watch", "ORDER", 1, 1, "Follows an order to its end: delivered or reimbursed (exit 0), or paymentFailed "
+                                    "(exit 1).",
       ctl_watch_options, ctl_order_watch },
     { "health", NULL, 0, 0, "Asks both services how they and what they need are.", ctl_no_options, ctl_health },
     { "urls load", "FILE|NAME=URL...", 1, CTL_MAX_ARGS,
       "Writes the services' addresses to MongoDB, from a file of NAME=URL lines or a JSON object, or as given.",
       ctl_load_options, ctl_urls_load },
     { "urls list", NULL, 0, 0, "Lists the services' addresses in MongoDB.", ctl_no_options, ctl_urls_list },
-    { "urls flush", NULL, 0, 0, "Drops the services' addresses from Redis, so that MongoDB's count at once.", ctl_no_options,
+    { "urls flush", NULL, 0, 0, "Drops the services' addresses from Redis, so that MongoDB's count at once.",
+      ctl_no_options,
       ctl_urls_flush },
     { "cache show", "ORDER", 1, 1, "Shows what Redis has under an order's id.", ctl_no_options, ctl_cache_show },
-    { "queue send", "JSON", 1, 1, "Sends a message to a queue as it is; - reads it from standard input.", ctl_send_options,
+    { "queue send", "JSON", 1, 1, "Sends a message to a queue as it is; - reads it from standard input.",
+      ctl_send_options,
       ctl_queue_send },
-    { "respond", "ORDER STATUS", 2, 2, "Sends a status to OrderService's queue, as the partner would that has to.", ctl_no_options,
+    { "respond", "ORDER STATUS", 2, 2, "Sends a status to OrderService's queue, as the partner would that has to.",
+      ctl_no_options,
       ctl_respond },
-    { "keys new", NULL, 0, 0, "Makes an API key, and the SHA-256 by which the services know it.", ctl_no_options, ctl_keys_new },
+    { "keys new", NULL, 0, 0, "Makes an API key, and the SHA-256 by which the services know it.", ctl_no_options,
+      ctl_keys_new },
     { NULL, NULL, 0, 0, NULL, NULL, NULL }
 };
 
@@ -137,7 +145,8 @@ ctl_usage(ctl_reading_t *reading, const char *format, ...)
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, " (try `foodctl%s%s --help`)\n", reading->command ? " " : "", reading->command ? reading->command->name : "");
+    fprintf(stderr, " (try `foodctl%s%s --help`)\n", reading->command ? " " : "", reading->command
+            ? reading->command->name : "");
     reading->told = true;
     return EINVAL;
 }
@@ -265,7 +274,8 @@ ctl_parse_main(int key, char *arg, struct argp_state *state)
                 return ECANCELED;
             }
         }
-        return ctl_usage(reading, "there is no command \"%s%s%s\"", state->argv[state->next], state->next + 1 < state->argc ? " " : "",
+        return ctl_usage(reading, "there is no command \"%s%s%s\"", state->argv[state->next],
+                         state->next + 1 < state->argc ? " " : "",
                    state->next + 1 < state->argc ? state->argv[state->next + 1] : "");
     case ARGP_KEY_NO_ARGS:
         return ctl_usage(reading, "a command is missing");
@@ -348,7 +358,8 @@ main(int argc, char **argv)
     }
     words = strchr(reading.command->name, ' ') != NULL ? 2 : 1;
     {
-        const struct argp one = { reading.command->options, ctl_parse_command, reading.command->args, reading.command->about,
+        const struct argp one = { reading.command->options, ctl_parse_command, reading.command->args,
+                                  reading.command->about,
                                   children, NULL, NULL };
 
         snprintf(name, sizeof(name), "foodctl %s", reading.command->name);

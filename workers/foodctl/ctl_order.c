@@ -36,11 +36,13 @@ ctl_order_print(const json_t *order)
     const json_t *items = json_object_get(order, "items"), *updated = json_object_get(order, "updated"), *one;
     size_t        i;
 
-    printf("id        %s\nstatus    %s\ncreated   %s\ncustomer  %s\ndelivery  %s\nkitchen   %s\n", ctl_text(order, "id"),
+    printf("id        %s\nstatus    %s\ncreated   %s\ncustomer  %s\ndelivery  %s\nkitchen   %s\n",
+           ctl_text(order, "id"),
            ctl_text(order, "status"), ctl_text(order, "created"), ctl_text(order, "customer_id"),
            ctl_text(order, "delivery_id"), ctl_text(order, "kitchen_id"));
     json_array_foreach(items, i, one) {
-        printf("item      %lld x %s\n", (long long) json_integer_value(json_object_get(one, "quantity")), ctl_text(one, "product"));
+        printf("item      %lld x %s\n", (long long) json_integer_value(json_object_get(one, "quantity")),
+               ctl_text(one, "product"));
     }
     json_array_foreach(updated, i, one) {
         printf("update    %s  %s\n", ctl_text(one, "when"), ctl_text(one, "status"));

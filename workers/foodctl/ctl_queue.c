@@ -54,7 +54,8 @@ ctl_queue_publish(const ctl_t *ctl, const char *queue, const char *body, size_t 
     ctl_sent_t             sent = { false, WORKER_AMQP_LOST };
     char                   id[FOODSVC_UUID_TEXT + 1], err[256];
     foodsvc_uuid_t         uuid;
-    worker_amqp_publish_t  publish = { .queue = queue, .body = body, .len = len, .message_id = id, .done = ctl_queue_done,
+    worker_amqp_publish_t  publish = { .queue = queue, .body = body, .len = len, .message_id = id,
+                                       .done = ctl_queue_done,
                                        .ctx = &sent };
     worker_amqp_t         *amqp;
 
@@ -75,7 +76,8 @@ ctl_queue_publish(const ctl_t *ctl, const char *queue, const char *body, size_t 
     if (sent.done && sent.rc == WORKER_AMQP_REFUSED) {
         return ctl_fail("RabbitMQ has no queue \"%s\": it is there once its service has run", queue);
     }
-    return ctl_fail("RabbitMQ cannot be reached or refused the login: is it running? `make start-rabbit` starts it, AMQP_URL says "
+    return ctl_fail("RabbitMQ cannot be reached or refused the login: is it running? `make start-rabbit` starts it, "
+                    "AMQP_URL says "
                     "where it is");
 }
 
@@ -176,12 +178,14 @@ ctl_respond(ctl_t *ctl)
         || status == FOODSVC_ORDER_CANCELLED)
     {
         return ctl_misused("\"%s\" is no status that a partner sends: they are paymentPaid, paymentFailed, reimbursed, "
-                           "deliveryScheduled, driverAvailable, cookingScheduled, cookingMeal, cookingDone, pickedUp, inTransit, "
+                           "deliveryScheduled, driverAvailable, cookingScheduled, cookingMeal, cookingDone, pickedUp, "
+                           "inTransit, "
                            "delivered", ctl->args[1]);
     }
     snprintf(path, sizeof(path), "%s/%s", FOODSVC_PATH_ORDERS, id);
     if (base != NULL && ctl_http(ctl, "GET", base, path, NULL, false, &answer)) {
-        code = answer.status == 200 ? ctl_respond_send(ctl, id, answer.json, status) : ctl_http_refused("respond", &answer);
+        code = answer.status == 200 ? ctl_respond_send(ctl, id, answer.json, status)
+                                    : ctl_http_refused(ctl->command, &answer);
         ctl_answer_free(&answer);
     }
     return code;

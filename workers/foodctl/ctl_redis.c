@@ -72,7 +72,8 @@ ctl_redis_dial(const char *text, CURLU *url)
         curl_free(port);
     }
     if (redis == NULL || redis->err != 0) {
-        ctl_fail("Redis cannot be reached (%s): is it running? `make start-redis` starts it, REDIS_URL says where it is",
+        ctl_fail("Redis cannot be reached (%s): is it running? `make start-redis` starts it, REDIS_URL says where it "
+                 "is",
                  redis ? redis->errstr : "no memory");
         redisFree(redis);
         return NULL;

@@ -1,6 +1,7 @@
 /*
- * Settings: a flag wins over the environment, the environment over build/run/env, which is looked for in the current folder
- * and those above it. That file is one for a shell (`export NAME='value'` lines); only such lines are read, nothing is run.
+ * Settings: a flag wins over the environment, the environment over build/run/env, which is looked for in the current
+ * folder and those above it. That file is one for a shell (`export NAME='value'` lines); only such lines are read,
+ * nothing is run.
  */
 #include <stdio.h>
 #include <stdlib.h>

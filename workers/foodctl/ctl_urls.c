@@ -34,7 +34,8 @@ static foodsvc_store_t *
 ctl_store_open(const ctl_t *ctl)
 {
     char                 err[FOODSVC_ERR];
-    foodsvc_store_conf_t conf = { .uri = ctl_need(ctl, ctl->mongo_url, "MONGO_URL"), .max_clients = 1, .timeout_ms = 3000,
+    foodsvc_store_conf_t conf = { .uri = ctl_need(ctl, ctl->mongo_url, "MONGO_URL"), .max_clients = 1,
+                                  .timeout_ms = 3000,
                                   .log = ctl_store_log };
     foodsvc_store_t     *store;
 
@@ -56,7 +57,8 @@ static int
 ctl_store_failed(foodsvc_store_rc_e rc, const char *err)
 {
     if (rc == FOODSVC_STORE_UNAVAILABLE || rc == FOODSVC_STORE_UNKNOWN) {
-        return ctl_fail("MongoDB cannot be reached: is it running? `make start-mongo` starts it, MONGO_URL says where it is (%s)", err);
+        return ctl_fail("MongoDB cannot be reached: is it running? `make start-mongo` starts it, MONGO_URL says where "
+                        "it is (%s)", err);
     }
     return ctl_fail("MongoDB: %s", err);
 }
@@ -74,7 +76,8 @@ ctl_urls_add(ctl_urls_t *urls, const char *where, const char *name, size_t len, 
     }
     if (!known) {
         ctl_misused("%s\"%.*s\" is no service: they are " FOODSVC_PAYMENT_SERVICE ", " FOODSVC_CUSTOMER_SERVICE ", "
-                    FOODSVC_DELIVERY_SERVICE ", " FOODSVC_KITCHEN_SERVICE " (and " FOODSVC_ORDER_SERVICE ")", where, (int) len, name);
+                    FOODSVC_DELIVERY_SERVICE ", " FOODSVC_KITCHEN_SERVICE " (and " FOODSVC_ORDER_SERVICE ")", where,
+                    (int) len, name);
         return false;
     }
     if (!foodsvc_url_parse(url, strlen(url), &parsed, err, sizeof(err)) || strlen(url) >= sizeof(urls->urls[0].url)) {

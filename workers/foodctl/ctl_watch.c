@@ -86,7 +86,8 @@ int
 ctl_order_watch(ctl_t *ctl)
 {
     const struct timespec  pause = { 0, CTL_WATCH_EVERY * 1000000L };
-    ctl_watch_t            watch = { .ctl = ctl, .live = isatty(STDOUT_FILENO) && !ctl->json, .colours = ctl_colours() };
+    ctl_watch_t            watch = { .ctl = ctl, .live = isatty(STDOUT_FILENO) && !ctl->json,
+                                     .colours = ctl_colours() };
     const char            *base = ctl_need(ctl, ctl->order_url, "ORDER_URL");
     ctl_answer_t           answer;
     char                   id[FOODSVC_UUID_TEXT + 1], path[128];

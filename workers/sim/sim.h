@@ -1,16 +1,17 @@
 /*
- * foodsvc-sim: plays CustomerService, DeliveryService, KitchenService and the Credit Card Company, with the transport and
- * restaurant companies behind them: their HTTP calls, and the callbacks and events that they send in their own time.
+ * foodsvc-sim: plays CustomerService, DeliveryService, KitchenService and the Credit Card Company, with the transport
+ * and restaurant companies behind them: their HTTP calls, and the callbacks and events that they send in their own
+ * time.
  *
  * Who runs what:
- *   the HTTP servers' threads (sim_http.c, libmicrohttpd's pools) read a request, ask the rules what shall become of it, do it
- *       under sim->lock, and answer; an answer that must wait is suspended and resumed by the scheduler
+ *   the HTTP servers' threads (sim_http.c, libmicrohttpd's pools) read a request, ask the rules what shall become of it,
+ *       do it under sim->lock, and answer; an answer that must wait is suspended and resumed by the scheduler
  *   the scheduler's thread (sim_sched.c) calls what is due: the next stage of an order, the end of a card's payment
  *   the publisher's thread (sim_events.c) owns the RabbitMQ connection; it sends events, again until they are confirmed
  *   the callback's thread (sim_callback.c) owns libcurl; it calls PaymentService, again until it is taken
  *   the main thread waits for a signal
- * sim->lock guards orders, charges and the journal. Whoever holds it may add to the scheduler, the publisher and the caller,
- * which have locks of their own and never take sim->lock while they hold those.
+ * sim->lock guards orders, charges and the journal. Whoever holds it may add to the scheduler, the publisher and the
+ * caller, which have locks of their own and never take sim->lock while they hold those.
  *
  * Orders and charges live until the process ends, so that a repeated request finds its first answer. With a journal
  * (sim_journal.c) they live on in the next process, which goes on where this one ended.
@@ -98,6 +99,7 @@ typedef struct {
     sim_map_t         deliveries;           /* the same by delivery id */
     sim_map_t         charges;              /* by order id: the first; the others by next */
     sim_map_t         keys;                 /* by Idempotency-Key */
+    sim_map_t         transactions;         /* by transaction id */
     sim_charge_t    **ledger;               /* in the order in which they were asked for */
     size_t            nledger, ledger_room;
     int               journal;              /* fd or -1 */

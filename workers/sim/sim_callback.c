@@ -1,8 +1,8 @@
 /*
- * Callbacks to PaymentService: one thread that owns libcurl's multi interface. Others put jobs into a list and wake it up.
- * A callback that is not taken (no connection, 5xx, a refused key) waits, 200 ms at first and twice as long each time, up to 10 s,
- * in the scheduler, and comes back. A request that PaymentService says it cannot use (404, 422 and the like) is repeated a few times only: it
- * may be early, but it will not become right.
+ * Callbacks to PaymentService: one thread that owns libcurl's multi interface. Others put jobs into a list and wake
+ * it up. A callback that is not taken (no connection, 5xx, a refused key) waits, 200 ms at first and twice as long
+ * each time, up to 10 s, in the scheduler, and comes back. A request that PaymentService says it cannot use (404, 422
+ * and the like) is repeated a few times only: it may be early, but it will not become right.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,21 +139,24 @@ sim_job_done(sim_callback_t *callback, sim_job_t *job, CURLcode code, long statu
 {
     sim_t      *sim = callback->sim;
     bool        taken = code == CURLE_OK && status >= 200 && status < 300;
-    bool        hopeless = code == CURLE_OK && status >= 400 && status < 500 && status != 401 && status != 408 && status != 429;
+    bool        hopeless = code == CURLE_OK && status >= 400 && status < 500 && status != 401 && status != 408
+        && status != 429;
     const char *order = job->charge ? job->charge->order_id : "";
 
     job->attempt++;
     if (job->charge != NULL && !taken && !(hopeless && job->attempt >= sim->conf.callback_tries)) {
         if (job->attempt == 1) {
             worker_log(WORKER_LOG_WARN, "a callback was not taken and will be repeated", worker_text("order", order),
-                       worker_int("status", status), worker_text("error", code == CURLE_OK ? "" : curl_easy_strerror(code)));
+                       worker_int("status", status), worker_text("error", code == CURLE_OK ? ""
+                                                                 : curl_easy_strerror(code)));
         }
         sim_sched_in(sim->sched, sim_job_backoff(job), sim_job_again, job);
         return;
     }
     if (job->charge != NULL) {
         if (!taken) {
-            worker_log(WORKER_LOG_ERROR, "a callback is given up: PaymentService refuses it", worker_text("order", order),
+            worker_log(WORKER_LOG_ERROR, "a callback is given up: PaymentService refuses it",
+                       worker_text("order", order),
                        worker_int("status", status), worker_int("attempts", job->attempt));
         }
         sim_card_called(sim, job->charge, taken);

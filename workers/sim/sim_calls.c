@@ -1,10 +1,10 @@
 /*
- * The partners' calls: which there are, and what a request to CustomerService, DeliveryService and KitchenService must look
- * like, and its answer. The card company and the simulator's own calls are in sim_calls_card.c.
+ * The partners' calls: which there are, and what a request to CustomerService, DeliveryService and KitchenService
+ * must look like, and its answer. The card company and the simulator's own calls are in sim_calls_card.c.
  *
- * A call is checked first (404, 405, 422), then the rules are asked, then it is done. Which products there are, and how items
- * and metadata are checked, is libfoodsvc's; the customers, their cards and the prices are made up here. Every customer exists
- * but those whose id begins with 00000000.
+ * A call is checked first (404, 405, 422), then the rules are asked, then it is done. Which products there are, and
+ * how items and metadata are checked, is libfoodsvc's; the customers, their cards and the prices are made up here.
+ * Every customer exists but those whose id begins with 00000000.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -172,7 +172,8 @@ sim_call(sim_request_t *request)
         }
         request->allow = request->allow == NULL ? route->method : "GET, PUT";
     }
-    sim_answer_detail(request, request->allow == NULL ? 404 : 405, request->allow == NULL ? "Not Found" : "Method Not Allowed");
+    sim_answer_detail(request, request->allow == NULL ? 404 : 405, 
+                      request->allow == NULL ? "Not Found" : "Method Not Allowed");
 }
 
 json_t *
@@ -231,8 +232,8 @@ sim_amount(const foodsvc_item_t *items, size_t nitems)
     return (double) cents / 100 + rest;
 }
 
-/* The body is [OrderItem], for which libfoodsvc has no reader of its own: it is read as the items of a PaymentPayload, and
-   the faults lose the "items" of their places. */
+/* The body is [OrderItem], for which libfoodsvc has no reader of its own: it is read as the items of a PaymentPayload,
+   and the faults lose the "items" of their places. */
 static bool
 sim_items_parse(sim_request_t *request, const char *customer_id, foodsvc_payment_request_t *payment)
 {
@@ -242,7 +243,8 @@ sim_items_parse(sim_request_t *request, const char *customer_id, foodsvc_payment
     size_t            len = 0, i;
 
     if (list != NULL) {
-        json_t *whole = json_pack("{s:O, s:{s:s, s:s, s:s}}", "items", list, "metadata", "receiver", FOODSVC_ORDER_SERVICE,
+        json_t *whole = json_pack("{s:O, s:{s:s, s:s, s:s}}", "items", list, "metadata", "receiver",
+                                  FOODSVC_ORDER_SERVICE,
                                   "order_id", customer_id, "customer_id", customer_id);
 
         text = whole == NULL ? NULL : foodsvc_json_dump(whole, &len);
@@ -269,14 +271,17 @@ sim_call_billing(sim_request_t *request)
     foodsvc_payment_request_t payment = { 0 };
     char                      id[FOODSVC_UUID_TEXT + 1];
 
-    if (!sim_path_id(request, FOODSVC_PATH_BILLING_FORMAT, "customer_id", id) || !sim_items_parse(request, id, &payment)) {
+    if (!sim_path_id(request, FOODSVC_PATH_BILLING_FORMAT, "customer_id", id)
+        || !sim_items_parse(request, id, &payment))
+    {
         return;
     }
     if (sim_customer_known(request, id)
         && sim_call_goes_on(request, "customer.billing", id, sim_products_of(payment.items, payment.nitems)))
     {
         sim_answer_json(request, 201, json_pack(
-            "{s:f, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "amount", sim_amount(payment.items, payment.nitems),
+            "{s:f, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "amount",
+            sim_amount(payment.items, payment.nitems),
             "billing_info", "CVV", "123", "Bank", "Test Bank", "Name", "Jane Doe", "Expiry", "12/2030", "Address",
             "1 Main Street", "Country", "NO", "MoneyRange", "$1000-$2000", "CardNumber", "4111111111111111",
             "IssuingNetwork", "Visa"));
@@ -306,10 +311,12 @@ sim_address_check(const json_t *body, foodsvc_faults_t *faults)
     json_t                   *address = json_object_get(body, "address"), *value;
 
     if (address == NULL) {
-        foodsvc_fault_add(faults, "missing", json_pack("[s,s]", "body", "address"), "Field required", json_null(), NULL);
+        foodsvc_fault_add(faults, "missing", json_pack("[s,s]", "body", "address"), "Field required", json_null(),
+                          NULL);
     } else if (!json_is_object(address)) {
         foodsvc_fault_add(faults, "model_attributes_type", json_pack("[s,s]", "body", "address"),
-                          "Input should be a valid dictionary or object to extract fields from", json_incref(address), NULL);
+                          "Input should be a valid dictionary or object to extract fields from", json_incref(address),
+                          NULL);
     }
     for (size_t i = 0; json_is_object(address) && i < sizeof(names) / sizeof(names[0]); i++) {
         value = json_object_get(address, names[i]);
@@ -330,7 +337,8 @@ sim_call_order(sim_request_t *request, const char *target, bool address,
 {
     foodsvc_payment_request_t  parsed = { 0 };
     foodsvc_faults_t           faults = { 0 };
-    bool                       ok = foodsvc_payment_request_parse(request->body, request->len, &sim_limits, &parsed, &faults);
+    bool                       ok = foodsvc_payment_request_parse(request->body, request->len, &sim_limits, &parsed,
+                                                                  &faults);
     json_t                    *body = json_loadb(request->body, request->len, JSON_REJECT_DUPLICATES, NULL), *items;
     foodsvc_uuid_t             uuid;
     char                       id[FOODSVC_UUID_TEXT + 1], err[128];

@@ -1,6 +1,6 @@
 /*
- * The Credit Card Company's calls, and on the same port the simulator's own: the ledger, the failure rules, the speed, the
- * state. No fault of a billing request carries a part of the card.
+ * The Credit Card Company's calls, and on the same port the simulator's own: the ledger, the failure rules, the
+ * speed, the state. No fault of a billing request carries a part of the card.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ sim_card_check(const json_t *card, foodsvc_faults_t *faults)
 
     if (!json_is_object(card)) {
         sim_fault_member(faults, NULL, "billing_info", card ? "model_attributes_type" : "missing", card
-                         ? "Input should be a valid dictionary or object to extract fields from" : "Field required", NULL);
+                         ? "Input should be a valid dictionary or object to extract fields from" : "Field required",
+                         NULL);
         return;
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -54,8 +55,11 @@ sim_billing_check(const json_t *body, foodsvc_faults_t *faults, char id[FOODSVC_
     if (!json_is_string(url)) {
         sim_fault_member(faults, NULL, "callback_url", url ? "string_type" : "missing",
                          url ? "Input should be a valid string" : "Field required", url);
-    } else if (strncmp(json_string_value(url), "http://", 7) != 0 && strncmp(json_string_value(url), "https://", 8) != 0) {
-        sim_fault_member(faults, NULL, "callback_url", "url_parsing", "Input should be a valid URL of http or https", url);
+    } else if (strncmp(json_string_value(url), "http://", 7) != 0
+               && strncmp(json_string_value(url), "https://", 8) != 0)
+    {
+        sim_fault_member(faults, NULL, "callback_url", "url_parsing", "Input should be a valid URL of http or https",
+                         url);
     }
     sim_card_check(json_object_get(body, "billing_info"), faults);
     if (!json_is_number(amount)) {

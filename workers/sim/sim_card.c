@@ -1,10 +1,10 @@
 /*
  * The Credit Card Company.
  *
- * A request is taken with 202 and a transaction id, decided 5 to 20 s later (booked: a charge or a reimbursement stands in
- * the ledger, or the card was declined), and then the callback is made until it is taken.
- * A request with a known Idempotency-Key gets the first answer again and books nothing; when its callback was taken already,
- * it is made again. A request without a key is a request of its own. A reimbursement needs a charge of the same order that
+ * A request is taken with 202 and a transaction id, decided 5 to 20 s later (booked: a charge or a reimbursement
+ * stands in the ledger, or the card was declined), and then the callback is made until it is taken. A request with a
+ * known Idempotency-Key gets the first answer again and books nothing; when its callback was taken already, it is
+ * made again. A request without a key is a request of its own. A reimbursement needs a charge of the same order that
  * was booked and not given back yet; one that is still being decided counts as given back.
  */
 #include <stdio.h>
@@ -45,8 +45,9 @@ sim_card_in(sim_t *sim, sim_charge_t *charge, int64_t delay, sim_due_f due)
 static void
 sim_card_plan_locked(sim_t *sim, sim_charge_t *charge)
 {
-    sim_card_in(sim, charge, sim_scaled_locked(sim, sim_between((uint64_t) sim->conf.seed, charge->transaction_id, "card",
-                                                                SIM_CARD_LOW, SIM_CARD_HIGH)), sim_card_due);
+    int64_t time = sim_between((uint64_t) sim->conf.seed, charge->transaction_id, "card", SIM_CARD_LOW, SIM_CARD_HIGH);
+
+    sim_card_in(sim, charge, sim_scaled_locked(sim, time), sim_card_due);
 }
 
 static unsigned
@@ -105,7 +106,8 @@ sim_card_call_broken(sim_t *sim, sim_charge_t *charge, const sim_fate_t *fate)
 static void
 sim_card_answer_locked(sim_t *sim, sim_charge_t *charge)
 {
-    sim_fate_t fate = sim_rules_ask(sim->rules, "card.callback", charge->order_id, sim_card_products_locked(sim, charge));
+    sim_fate_t fate = sim_rules_ask(sim->rules, "card.callback", charge->order_id,
+                                    sim_card_products_locked(sim, charge));
 
     switch (fate.action) {
     case SIM_DROP:
@@ -114,7 +116,8 @@ sim_card_answer_locked(sim_t *sim, sim_charge_t *charge)
     case SIM_LATE:
     case SIM_REORDER:
         charge->calling = true;
-        sim_card_in(sim, charge, fate.action == SIM_LATE ? fate.number : sim_scaled_locked(sim, SIM_CARD_HIGH), sim_card_late);
+        sim_card_in(sim, charge, fate.action == SIM_LATE ? fate.number : sim_scaled_locked(sim, SIM_CARD_HIGH),
+                    sim_card_late);
         return;
     case SIM_DUPLICATE:
         sim_card_call_locked(sim, charge, false);
@@ -145,15 +148,18 @@ sim_card_late(void *arg, bool stopping)
 static void
 sim_card_book_locked(sim_t *sim, sim_charge_t *charge)
 {
+    sim_fate_t fate = { SIM_FINE, 0 };
+
     charge->status = charge->reimburse ? FOODSVC_PAY_REIMBURSED : FOODSVC_PAY_PAID;
-    if (!charge->reimburse
-        && sim_rules_ask(sim->rules, "card.pay", charge->order_id, sim_card_products_locked(sim, charge)).action == SIM_REFUSE)
-    {
+    fate = charge->reimburse ? fate : sim_rules_ask(sim->rules, "card.pay", charge->order_id,
+                                                    sim_card_products_locked(sim, charge));
+    if (fate.action == SIM_REFUSE) {
         charge->status = FOODSVC_PAY_FAILED;
     }
     charge->booked = true;
     charge->at = foodsvc_time_now();
-    sim_journal_locked(sim, json_pack("{s:s, s:s, s:s, s:I}", "type", "booked", "transaction_id", charge->transaction_id,
+    sim_journal_locked(sim, json_pack("{s:s, s:s, s:s, s:I}", "type", "booked", "transaction_id",
+                                      charge->transaction_id,
                                       "status", foodsvc_payment_status_name(charge->status), "at",
                                       (json_int_t) charge->at));
 }
@@ -182,7 +188,8 @@ sim_card_called(sim_t *sim, sim_charge_t *charge, bool taken)
     pthread_mutex_lock(&sim->lock);
     charge->calling = false;
     charge->called = true;
-    sim_journal_locked(sim, json_pack("{s:s, s:s, s:b}", "type", "called", "transaction_id", charge->transaction_id, "taken",
+    sim_journal_locked(sim, json_pack("{s:s, s:s, s:b}", "type", "called", "transaction_id", charge->transaction_id,
+                                      "taken",
                                       taken));
     pthread_mutex_unlock(&sim->lock);
 }
@@ -218,7 +225,8 @@ sim_card_add_locked(sim_t *sim, sim_charge_t *charge)
         sim->ledger = ledger;
         sim->ledger_room = room;
     }
-    if ((charge->key[0] != '\0' && !sim_map_put(&sim->keys, charge->key, charge))
+    if (!sim_map_put(&sim->transactions, charge->transaction_id, charge)
+        || (charge->key[0] != '\0' && !sim_map_put(&sim->keys, charge->key, charge))
         || (first == NULL && !sim_map_put(&sim->charges, charge->order_id, charge)))
     {
         return false;
@@ -276,7 +284,8 @@ sim_card_take_locked(sim_t *sim, const sim_billing_t *billing)
     }
     sim_journal_locked(sim, json_pack("{s:s, s:b, s:s, s:f, s:I, s:s, s:s, s:s}", "type", "charge", "reimburse",
                                       charge->reimburse, "order_id", charge->order_id, "amount", charge->amount, "at",
-                                      (json_int_t) charge->at, "transaction_id", charge->transaction_id, "key", charge->key,
+                                      (json_int_t) charge->at, "transaction_id", charge->transaction_id, "key",
+                                      charge->key,
                                       "callback_url", charge->callback_url));
     return charge;
 }
@@ -298,7 +307,8 @@ sim_card_repeat_locked(sim_t *sim, sim_charge_t *charge, const sim_billing_t *bi
 }
 
 int
-sim_card_bill(sim_t *sim, const sim_billing_t *billing, char transaction_id[FOODSVC_UUID_TEXT + 1], char *err, size_t errlen)
+sim_card_bill(sim_t *sim, const sim_billing_t *billing, char transaction_id[FOODSVC_UUID_TEXT + 1], char *err,
+              size_t errlen)
 {
     sim_charge_t *charge;
     int           status = 0;
@@ -341,25 +351,17 @@ sim_card_ledger(sim_t *sim, const char *order_id)
             continue;
         }
         entry = json_pack("{s:s, s:f, s:s, s:s, s:s, s:s, s:b}", "order_id", c->order_id, "amount", c->amount, "at",
-                          foodsvc_time_format(c->at, when), "idempotency_key", c->key, "transaction_id", c->transaction_id,
-                          "status", c->booked ? foodsvc_payment_status_name(c->status) : "pending", "called", c->called);
-        json_array_append_new(!c->booked ? pending : c->status == FOODSVC_PAY_FAILED ? declined : c->reimburse ? back : charges,
-                              entry);
+                          foodsvc_time_format(c->at, when), "idempotency_key", c->key, "transaction_id",
+                          c->transaction_id,
+                          "status", c->booked ? foodsvc_payment_status_name(c->status) : "pending", "called",
+                          c->called);
+        json_array_append_new(!c->booked ? pending : c->status == FOODSVC_PAY_FAILED ? declined
+                              : c->reimburse ? back : charges, entry);
     }
     pthread_mutex_unlock(&sim->lock);
-    return json_pack("{s:o, s:o, s:o, s:o}", "charges", charges, "reimbursements", back, "declined", declined, "pending",
+    return json_pack("{s:o, s:o, s:o, s:o}", "charges", charges, "reimbursements", back, "declined", declined,
+                     "pending",
                      pending);
-}
-
-static sim_charge_t *
-sim_card_find_locked(const sim_t *sim, const char *transaction_id)
-{
-    for (size_t i = sim->nledger; i > 0; i--) {     /* mostly one of the last */
-        if (strcmp(sim->ledger[i - 1]->transaction_id, transaction_id) == 0) {
-            return sim->ledger[i - 1];
-        }
-    }
-    return NULL;
 }
 
 void
@@ -389,7 +391,7 @@ sim_card_restore_locked(sim_t *sim, const char *type, const json_t *line)
         }
         return;
     }
-    charge = sim_card_find_locked(sim, transaction_id);
+    charge = sim_map_get(&sim->transactions, transaction_id);
     if (charge != NULL && strcmp(type, "booked") == 0 && status != NULL) {
         charge->booked = foodsvc_payment_status_parse(status, strlen(status), &charge->status);
         charge->at = json_integer_value(json_object_get(line, "at"));

@@ -1,11 +1,12 @@
 /*
- * Events to RabbitMQ: one thread that owns the connection. Others put events into a list and wake it up through an eventfd.
+ * Events to RabbitMQ: one thread that owns the connection. Others put events into a list and wake it up through an
+ * eventfd.
  *
- * An event is in `waiting` (a list, first in first out) or in `sent` (published and not confirmed, in the order of their
- * delivery tags). A confirm takes it out of sent; when the connection is lost, all of sent goes back to the head of waiting,
- * so an event may arrive twice but never not at all. Messages are `mandatory`: where nobody has declared the receiver's queue yet,
- * the broker returns the message (before its confirm), and then the queue is declared, durable and without arguments as everybody
- * does, and the message sent again.
+ * An event is in `waiting` (a list, first in first out) or in `sent` (published and not confirmed, in the order of
+ * their delivery tags). A confirm takes it out of sent; when the connection is lost, all of sent goes back to the
+ * head of waiting, so an event may arrive twice but never not at all. Messages are `mandatory`: where nobody has
+ * declared the receiver's queue yet, the broker returns the message (before its confirm), and then the queue is
+ * declared, durable and without arguments as everybody does, and the message sent again.
  *
  * rabbitmq-c's publish can block for ever on a full socket: incoming frames are drained first, and nothing is published
  * before poll() says that the socket takes it.
@@ -129,7 +130,8 @@ sim_events_login(amqp_connection_state_t conn, const struct amqp_connection_info
            && amqp_set_rpc_timeout(conn, &timeout) == AMQP_STATUS_OK
            && amqp_socket_open_noblock(sock, info->host, info->port, &timeout) == AMQP_STATUS_OK
            /* "amqp://host/" stands for the default vhost with everybody but the library */
-           && amqp_login(conn, info->vhost[0] == '\0' ? "/" : info->vhost, 1, 131072, SIM_HEARTBEAT, AMQP_SASL_METHOD_PLAIN,
+           && amqp_login(conn, info->vhost[0] == '\0' ? "/" : info->vhost, 1, 131072, SIM_HEARTBEAT,
+                         AMQP_SASL_METHOD_PLAIN,
                          info->user, info->password).reply_type == AMQP_RESPONSE_NORMAL
            && amqp_channel_open(conn, 1) != NULL && amqp_confirm_select(conn, 1) != NULL;
 }
@@ -141,7 +143,9 @@ sim_events_connect(sim_events_t *events)
     char                        *url = strdup(events->url);
 
     events->conn = url == NULL ? NULL : amqp_new_connection();
-    if (events->conn == NULL || amqp_parse_url(url, &info) != AMQP_STATUS_OK || !sim_events_login(events->conn, &info)) {
+    if (events->conn == NULL || amqp_parse_url(url, &info) != AMQP_STATUS_OK
+        || !sim_events_login(events->conn, &info))
+    {
         sim_events_lost(events, "no connection, or the login was refused");
     } else {
         worker_log(WORKER_LOG_INFO, "RabbitMQ is connected");
@@ -201,7 +205,8 @@ static void
 sim_events_returned(sim_events_t *events, const amqp_basic_properties_t *properties)
 {
     for (sim_post_t *post = events->sent; post != NULL; post = post->next) {
-        if ((properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) && properties->message_id.len == strlen(post->event.message_id)
+        if ((properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG)
+            && properties->message_id.len == strlen(post->event.message_id)
             && memcmp(properties->message_id.bytes, post->event.message_id, properties->message_id.len) == 0)
         {
             post->returned = true;
@@ -424,7 +429,8 @@ sim_events_start(sim_t *sim, const char *url, char *err, size_t errlen)
     events->sent_last = &events->sent;
     events->waiting_last = &events->waiting;
     pthread_mutex_init(&events->lock, NULL);
-    if (events->url == NULL || events->wakeup < 0 || pthread_create(&events->thread, NULL, sim_events_run, events) != 0) {
+    if (events->url == NULL || events->wakeup < 0 || pthread_create(&events->thread, NULL, sim_events_run,
+                                                                    events) != 0) {
         snprintf(err, errlen, "the publisher's thread could not be started");
         free(events->url);
         free(events);
@@ -470,8 +476,10 @@ sim_events_json(sim_events_t *events)
     json_t *stats;
 
     pthread_mutex_lock(&events->lock);
-    stats = json_pack("{s:b, s:I, s:I, s:I, s:I}", "connected", events->connected, "waiting", (json_int_t) events->nwaiting,
-                      "unconfirmed", (json_int_t) events->unconfirmed, "confirmed", (json_int_t) events->confirmed, "resent",
+    stats = json_pack("{s:b, s:I, s:I, s:I, s:I}", "connected", events->connected, "waiting",
+                      (json_int_t) events->nwaiting,
+                      "unconfirmed", (json_int_t) events->unconfirmed, "confirmed", (json_int_t) events->confirmed,
+                      "resent",
                       (json_int_t) events->resent);
     pthread_mutex_unlock(&events->lock);
     return stats;

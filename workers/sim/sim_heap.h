@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Called once: when it is due, or with stopping set when the scheduler ends before. Frees arg where it must be freed. */
+/* Called once: when it is due, or with stopping set when the scheduler ends before. Frees arg where it must be
+   freed. */
 typedef void (*sim_due_f)(void *arg, bool stopping);
 
 typedef struct {

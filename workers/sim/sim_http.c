@@ -1,10 +1,11 @@
 /*
  * The HTTP servers: a libmicrohttpd daemon with a few threads for each port.
  *
- * libmicrohttpd calls sim_http_handle() with a request's head, then for each piece of its body, then once more at its end:
- * then the call is made (sim_calls.c). What the rules want besides is done here: no answer (the connection is closed), a
- * broken one, a huge one, or one that waits: then the connection is suspended, the scheduler resumes it, and libmicrohttpd calls
- * sim_http_handle() again to have it answered. A suspended connection belongs to the scheduler until then.
+ * libmicrohttpd calls sim_http_handle() with a request's head, then for each piece of its body, then once more at its
+ * end: then the call is made (sim_calls.c). What the rules want besides is done here: no answer (the connection is
+ * closed), a broken one, a huge one, or one that waits: then the connection is suspended, the scheduler resumes it,
+ * and libmicrohttpd calls sim_http_handle() again to have it answered. A suspended connection belongs to the
+ * scheduler until then.
  */
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -265,7 +266,11 @@ sim_http_start(sim_t *sim, char *err, size_t errlen)
     http->sim = sim;
     sim_http_raise_limit();
     for (int i = 0; i < SIM_SERVICES; i++) {
-        if (sim->conf.ports[i] != 0 && (http->daemons[i] = sim_http_listen(http, (sim_service_e) i, err, errlen)) == NULL) {
+        if (sim->conf.ports[i] == 0) {
+            continue;
+        }
+        http->daemons[i] = sim_http_listen(http, (sim_service_e) i, err, errlen);
+        if (http->daemons[i] == NULL) {
             sim_http_stop(http);
             return NULL;
         }

@@ -1,13 +1,15 @@
 /*
- * The journal: what the simulator must still know after it was killed. One JSON object a line, each with one write(2) to a
- * file opened for appending, so that what was written before a kill is whole; a last line that is not is left out.
+ * The journal: what the simulator must still know after it was killed. One JSON object a line, each with one write(2)
+ * to a file opened for appending, so that what was written before a kill is whole; a last line that is not is left
+ * out.
  *
- *   {"type": "charge", "transaction_id", "order_id", "reimburse", "amount", "at", "key", "callback_url"}    202 was answered
+ *   {"type": "charge", "transaction_id", "order_id", "reimburse", "amount", "at", "key", "callback_url"}
+ *                                                              202 was answered
  *   {"type": "booked", "transaction_id", "status", "at"}
  *   {"type": "called", "transaction_id", "taken"}
  *   {"type": "delivery" | "kitchen", "order_id", "at", "items", "metadata"}
  *   {"type": "cancel", "order_id"}
- *   {"type": "stage", "order_id", "status"}                                        its event was confirmed, or dropped by a rule
+ *   {"type": "stage", "order_id", "status"}                      its event was confirmed, or dropped by a rule
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +66,8 @@ sim_journal_open(sim_t *sim, const char *path, char *err, size_t errlen)
     pthread_mutex_unlock(&sim->lock);
     free(text);
     fclose(file);
-    worker_log(WORKER_LOG_INFO, "state read", worker_int("requests", sim->nledger), worker_int("orders", sim->orders.used),
+    worker_log(WORKER_LOG_INFO, "state read", worker_int("requests", sim->nledger),
+               worker_int("orders", sim->orders.used),
                worker_int("unreadable_lines", bad));
     return true;
 }

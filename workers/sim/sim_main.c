@@ -35,16 +35,19 @@ static const worker_conf_option_t sim_options[] = {
       .help = "a failure rule, see above; may be repeated, and replaced with PUT /simulator/rules at run time" },
     { .key = "state", .type = WORKER_CONF_TEXT, .offset = SIM_AT(state),
       .help = "file that keeps ledger and orders over restarts; none: they are forgotten" },
-    { .key = "amqp_url", .type = WORKER_CONF_SECRET, .offset = SIM_AT(amqp_url), .value = "amqp://guest:guest@127.0.0.1:5672/",
+    { .key = "amqp_url", .type = WORKER_CONF_SECRET, .offset = SIM_AT(amqp_url),
+      .value = "amqp://guest:guest@127.0.0.1:5672/",
       .help = "RabbitMQ for the events; off: no events" },
-    { .key = "api_key", .type = WORKER_CONF_SECRET, .offset = SIM_AT(api_key), .help = "shown to PaymentService in callbacks" },
+    { .key = "api_key", .type = WORKER_CONF_SECRET, .offset = SIM_AT(api_key),
+      .help = "shown to PaymentService in callbacks" },
     { .key = "api_key_file", .type = WORKER_CONF_PATH, .offset = SIM_AT(api_key_file),
       .help = "the same: the first line of this file" },
     { .key = "ca_file", .type = WORKER_CONF_PATH, .offset = SIM_AT(ca_file),
       .help = "CA certificates (PEM) that PaymentService is checked with; none: the system's" },
     { .key = "callback_timeout", .type = WORKER_CONF_MS, .offset = SIM_AT(callback_timeout), .value = "10s", .min = 100,
       .max = 600000, .help = "how long a callback may take" },
-    { .key = "callback_tries", .type = WORKER_CONF_INT, .offset = SIM_AT(callback_tries), .value = "10", .min = 1, .max = 1000000,
+    { .key = "callback_tries", .type = WORKER_CONF_INT, .offset = SIM_AT(callback_tries), .value = "10", .min = 1,
+      .max = 1000000,
       .help = "how often a callback is made that PaymentService answers 4xx; all else is repeated for ever" },
     { .key = "log_format", .type = WORKER_CONF_NAME, .offset = SIM_AT(log_format), .value = "kv",
       .names = worker_log_format_names, .help = "log lines" },
@@ -55,7 +58,8 @@ static const worker_conf_option_t sim_options[] = {
 
 static const worker_conf_program_t sim_program = {
     .name = "foodsvc-sim",
-    .about = "Plays the partners of the food delivery system: CustomerService, DeliveryService, KitchenService and the Credit Card "
+    .about = "Plays the partners of the food delivery system: CustomerService, DeliveryService, KitchenService and the "
+             "Credit Card "
              "Company, with their callbacks and events, in the times of life (a card 5 to 20 s, a driver 5 to 10 min, "
              "each other stage 10 to 20 min) divided by --speed.\n" SIM_RULES_HELP,
     .options = sim_options,
@@ -142,6 +146,7 @@ sim_stop(sim_t *sim, sim_http_t *http)
         sim_charge_free(sim->ledger[i]);
     }
     free(sim->ledger);
+    sim_map_clear(&sim->transactions, NULL);
     sim_map_clear(&sim->keys, NULL);
     sim_map_clear(&sim->charges, NULL);
     sim_map_clear(&sim->deliveries, NULL);
@@ -175,7 +180,8 @@ main(int argc, char **argv)
 
     if (sim_start(&sim, &http, err, sizeof(err))) {
         worker_log(WORKER_LOG_INFO, "ready", worker_int("customer", sim.conf.ports[SIM_CUSTOMER]),
-                   worker_int("delivery", sim.conf.ports[SIM_DELIVERY]), worker_int("kitchen", sim.conf.ports[SIM_KITCHEN]),
+                   worker_int("delivery", sim.conf.ports[SIM_DELIVERY]),
+                       worker_int("kitchen", sim.conf.ports[SIM_KITCHEN]),
                    worker_int("card", sim.conf.ports[SIM_CARD]));
         while (sigwait(&signals, &number) != 0 || number == SIGHUP) {
             worker_log(WORKER_LOG_INFO, "nothing to read again: rules and speed are set over HTTP");

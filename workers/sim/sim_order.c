@@ -2,10 +2,10 @@
  * DeliveryService, KitchenService and the companies behind them: an order's stages and their times.
  *
  * One order has one delivery and one kitchen order, known by the order's id: asking again (with or without an
- * Idempotency-Key) gives the first answer and starts nothing. The ids follow from the seed and the order's id.
- * A stage is planned when the one before it is sent: deliveryScheduled -> driverAvailable; cookingScheduled -> cookingMeal ->
- * cookingDone -> pickedUp -> inTransit -> delivered, the last two only where there is a delivery. After a cancel the
- * delivery sends nothing more and nobody picks the meal up.
+ * Idempotency-Key) gives the first answer and starts nothing. The ids follow from the seed and the order's id. A
+ * stage is planned when the one before it is sent: deliveryScheduled -> driverAvailable; cookingScheduled ->
+ * cookingMeal -> cookingDone -> pickedUp -> inTransit -> delivered, the last two only where there is a delivery.
+ * After a cancel the delivery sends nothing more and nobody picks the meal up.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,8 @@ typedef struct {
 
 static const sim_stage_t sim_stages[FOODSVC_STATUS_COUNT] = {
     [FOODSVC_DELIVERY_SCHEDULED] = { true, "delivery.deliveryScheduled", 500, 2000, FOODSVC_DRIVER_AVAILABLE },
-    [FOODSVC_DRIVER_AVAILABLE] = { true, "delivery.driverAvailable", 5 * SIM_MINUTE, 10 * SIM_MINUTE, FOODSVC_STATUS_COUNT },
+    [FOODSVC_DRIVER_AVAILABLE] = { true, "delivery.driverAvailable", 5 * SIM_MINUTE, 10 * SIM_MINUTE,
+                                   FOODSVC_STATUS_COUNT },
     [FOODSVC_COOKING_SCHEDULED] = { false, "kitchen.cookingScheduled", 500, 2000, FOODSVC_COOKING_MEAL },
     [FOODSVC_COOKING_MEAL] = { false, "kitchen.cookingMeal", 10 * SIM_MINUTE, 20 * SIM_MINUTE, FOODSVC_COOKING_DONE },
     [FOODSVC_COOKING_DONE] = { false, "kitchen.cookingDone", 10 * SIM_MINUTE, 20 * SIM_MINUTE, FOODSVC_PICKED_UP },
@@ -73,7 +74,8 @@ sim_stage_send(sim_t *sim, sim_order_t *order, foodsvc_status_e status, const ch
     event.unless = stage->delivery || status == FOODSVC_PICKED_UP ? &order->cancelled : NULL;
     if (body != NULL) {
         event.body = strndup(body, len);
-    } else if (foodsvc_uuid_parse(stage->delivery ? order->delivery_id : order->kitchen_id, FOODSVC_UUID_TEXT, &id, err, sizeof(err))) {
+    } else if (foodsvc_uuid_parse(stage->delivery ? order->delivery_id : order->kitchen_id, FOODSVC_UUID_TEXT, &id,
+                                  err, sizeof(err))) {
         event.body = foodsvc_event_json(&order->metadata, status, stage->delivery ? NULL : &id,
                                         stage->delivery ? &id : NULL, &event.len);
     }
@@ -149,7 +151,8 @@ sim_stage_time_locked(const sim_t *sim, const sim_order_t *order, foodsvc_status
 {
     const sim_stage_t *stage = &sim_stages[status];
 
-    return sim_scaled_locked(sim, sim_between((uint64_t) sim->conf.seed, order->id, stage->target, stage->low, stage->high));
+    return sim_scaled_locked(sim, sim_between((uint64_t) sim->conf.seed, order->id, stage->target, stage->low,
+                                              stage->high));
 }
 
 static void
@@ -170,7 +173,8 @@ sim_stage_due(void *arg, bool stopping)
 
     if (!stopping) {
         pthread_mutex_lock(&sim->lock);
-        if (atomic_load(&order->cancelled) && (sim_stages[step->status].delivery || step->status == FOODSVC_PICKED_UP)) {
+        if (atomic_load(&order->cancelled) && (sim_stages[step->status].delivery
+                                               || step->status == FOODSVC_PICKED_UP)) {
             worker_log(WORKER_LOG_DEBUG, "not sent: the delivery is cancelled", worker_text("order", order->id));
         } else if (step->held) {
             sim_stage_send(sim, order, step->status, NULL, 0);
@@ -215,7 +219,8 @@ sim_order_answer(const sim_order_t *order, bool delivery, const char *status)
 
     foodsvc_time_format(delivery ? order->delivery_at : order->kitchen_at, when);
     return json_pack("{s:s, s:O, s:s, s:s, s:{s:s, s:s, s:s}}", delivery ? "delivery_id" : "kitchen_id",
-                     delivery ? order->delivery_id : order->kitchen_id, "items", order->items, "scheduled", when, "status",
+                     delivery ? order->delivery_id : order->kitchen_id, "items", order->items, "scheduled", when,
+                     "status",
                      status, "metadata", "receiver", order->metadata.receiver, "order_id", order->metadata.order_id,
                      "customer_id", order->metadata.customer_id);
 }
@@ -247,9 +252,10 @@ static void
 sim_order_journal_locked(sim_t *sim, const sim_order_t *order, bool delivery)
 {
     if (sim->journal >= 0) {
-        sim_journal_locked(sim, json_pack("{s:s, s:s, s:I, s:O, s:{s:s, s:s, s:s}}", "type", delivery ? "delivery" : "kitchen",
-                                          "order_id", order->id, "at",
-                                          (json_int_t) (delivery ? order->delivery_at : order->kitchen_at), "items", order->items,
+        sim_journal_locked(sim, json_pack("{s:s, s:s, s:I, s:O, s:{s:s, s:s, s:s}}", "type",
+                                          delivery ? "delivery" : "kitchen", "order_id", order->id, "at",
+                                          (json_int_t) (delivery ? order->delivery_at : order->kitchen_at), "items",
+                                          order->items,
                                           "metadata", "receiver", order->metadata.receiver, "order_id",
                                           order->metadata.order_id, "customer_id", order->metadata.customer_id));
     }
@@ -363,16 +369,21 @@ sim_order_restore_locked(sim_t *sim, const char *type, const json_t *line)
     if (order != NULL && strcmp(type, "cancel") == 0) {
         atomic_store(&order->cancelled, true);
     }
-    if (order != NULL && strcmp(type, "stage") == 0 && name != NULL && foodsvc_status_parse(name, strlen(name), &status)) {
+    if (order != NULL && strcmp(type, "stage") == 0 && name != NULL
+        && foodsvc_status_parse(name, strlen(name), &status))
+    {
         order->done |= 1u << status;
     }
-    if (id == NULL || strlen(id) != FOODSVC_UUID_TEXT || (strcmp(type, "delivery") != 0 && strcmp(type, "kitchen") != 0)) {
+    if (id == NULL || strlen(id) != FOODSVC_UUID_TEXT
+        || (strcmp(type, "delivery") != 0 && strcmp(type, "kitchen") != 0))
+    {
         return;
     }
     owner.receiver = (char *) json_string_value(json_object_get(metadata, "receiver"));
     owner.order_id = (char *) json_string_value(json_object_get(metadata, "order_id"));
     owner.customer_id = (char *) json_string_value(json_object_get(metadata, "customer_id"));
-    if (owner.receiver == NULL || owner.order_id == NULL || owner.customer_id == NULL || !json_is_array(request.items)) {
+    if (owner.receiver == NULL || owner.order_id == NULL || owner.customer_id == NULL
+        || !json_is_array(request.items)) {
         return;
     }
     for (size_t i = 0; i < json_array_size(request.items); i++) {

@@ -1,7 +1,7 @@
 /*
- * Chance that can be repeated: every number follows from the seed, whom it concerns (an order's id), what it is for (a
- * stage), and a count, never from what happened before. So a run with the same seed and order ids takes the same times and
- * the same failures, in whatever order its requests come. Pure; any thread.
+ * Chance that can be repeated: every number follows from the seed, whom it concerns (an order's id), what it is for
+ * (a stage), and a count, never from what happened before. So a run with the same seed and order ids takes the same
+ * times and the same failures, in whatever order its requests come. Pure; any thread.
  */
 #ifndef SIM_RAND_H
 #define SIM_RAND_H

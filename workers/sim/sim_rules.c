@@ -152,7 +152,8 @@ sim_when_parse(sim_when_t *when, const char *text, char *err, size_t errlen)
     when->kind = SIM_WHEN_CHANCE;
     when->chance = strtod(text, &end);
     if (end == text || *end != '\0' || !(when->chance >= 0 && when->chance <= 1)) {
-        snprintf(err, errlen, "\"%s\" is none of a chance from 0 to 1, every=N, first=N, order=PREFIX, product=NAME", text);
+        snprintf(err, errlen, "\"%s\" is none of a chance from 0 to 1, every=N, first=N, order=PREFIX, product=NAME",
+                 text);
         return false;
     }
     return true;

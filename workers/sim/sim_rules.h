@@ -1,7 +1,7 @@
 /*
  * Failure rules: which call of a partner, or which of its callbacks and events, goes wrong, how, and when.
  *
- *   TARGET:ACTION[=NUMBER][:WHEN]...        for instance  card.bill:refuse:0.1  or  delivery.driverAvailable:late=3:every=5
+ *   TARGET:ACTION[=NUMBER][:WHEN]...        as  card.bill:refuse:0.1  or  delivery.driverAvailable:late=3:every=5
  *
  * The first rule that applies wins. All conditions (WHEN) of a rule must hold; without one it always holds.
  *   0.1          with this chance, by the seed, the order and the how-manieth such call for that order it is
@@ -41,15 +41,18 @@ typedef struct {
 #define SIM_RULES_HELP \
     "Failure rules: TARGET:ACTION[=NUMBER][:WHEN]..., for instance card.bill:refuse:0.1 or " \
     "delivery.driverAvailable:late=3:every=5. The first rule that applies wins.\n" \
-    "TARGET of a call: customer.billing, customer.address, delivery.create, delivery.cancel, kitchen.create, card.bill, " \
-    "card.reimburse, and customer|delivery|kitchen|card.health. Actions: refuse[=400] and error[=500] (answer so), timeout[=60] (never answers; closes after " \
-    "so many seconds) and drop (closes without an answer) do nothing else; close (no answer), late[=5] (seconds), garbage (broken " \
-    "JSON) and huge[=1048576] (bytes) do what was asked for and then answer badly.\n" \
-    "TARGET of a message: card.callback, delivery.event, kitchen.event, or one event, as delivery.driverAvailable or " \
-    "kitchen.cookingMeal. Actions: drop (never sent), late[=5] (seconds more), duplicate (sent twice), reorder (sent after " \
-    "the next stage), garbage and huge (a broken message goes ahead of the right one).\n" \
+    "TARGET of a call: customer.billing, customer.address, delivery.create, delivery.cancel, kitchen.create, " \
+    "card.bill, card.reimburse, and customer|delivery|kitchen|card.health. Actions: refuse[=400] and " \
+    "error[=500] (answer so), timeout[=60] (never answers; closes after so many seconds) and drop (closes " \
+    "without an answer) do nothing else; close (no answer), late[=5] (seconds), garbage (broken JSON) and " \
+    "huge[=1048576] (bytes) do what was asked for and then answer badly.\n" \
+    "TARGET of a message: card.callback, delivery.event, kitchen.event, or one event, as " \
+    "delivery.driverAvailable or kitchen.cookingMeal. Actions: drop (never sent), late[=5] (seconds more), " \
+    "duplicate (sent twice), reorder (sent after the next stage), garbage and huge (a broken message goes " \
+    "ahead of the right one).\n" \
     "TARGET card.pay, action refuse: the card is not charged and the callback says paymentFailed.\n" \
-    "WHEN: a chance as 0.1, every=N, first=N, order=PREFIX (customer.*: of the customer's id), product=NAME; several must all hold. " \
+    "WHEN: a chance as 0.1, every=N, first=N, order=PREFIX (customer.*: of the customer's id), product=NAME " \
+    "(customer.billing, deliveries, kitchen; the card company does not see products); several must all hold. " \
     "Action fine, in a rule ahead of others, makes an exception of them.\n" \
     "At run time: GET and PUT /simulator/rules (a JSON list of rules) on the card company's port."
 
