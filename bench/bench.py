@@ -1,5 +1,5 @@
 """bench/run [SECONDS]: what the services do on this machine, as parts of what nginx's own `return 200` does on the same
-listener with an answer of the same size. Four measurements, on a private system of its own (MongoDB, Redis and RabbitMQ,
+listener with an answer of the same size. Four measurements, on a private system of its own (MongoDB, Redis, RabbitMQ,
 all durability on) with instant partners:
 
   cached GET         GET /v1/orders/{id}, out of Redis
