@@ -115,18 +115,6 @@ const char *foodsvc_field_string(const foodsvc_place_t *place, json_t *object, c
     return json_string_value(value);
 }
 
-bool foodsvc_field_uuid_text(const foodsvc_place_t *place, json_t *object, const char *member,
-    char text[FOODSVC_UUID_TEXT + 1])
-{
-    foodsvc_uuid_t uuid;
-
-    if (foodsvc_field_string(place, object, member) == NULL || !foodsvc_field_uuid(place, object, member, &uuid)) {
-        return false;
-    }
-    foodsvc_uuid_format(&uuid, text);
-    return true;
-}
-
 typedef enum {
     INTEGER_OK,
     INTEGER_BAD,

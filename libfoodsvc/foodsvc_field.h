@@ -27,9 +27,6 @@ json_t *foodsvc_field_need(const foodsvc_place_t *place, json_t *object, const c
 /* Each says whether the value can be used, and has added the faults when it cannot. */
 bool foodsvc_field_object(const foodsvc_place_t *place, const char *member, json_t *value);
 bool foodsvc_field_uuid(const foodsvc_place_t *place, json_t *object, const char *member, foodsvc_uuid_t *uuid);
-/* A UUID in a member that the model calls a string. */
-bool foodsvc_field_uuid_text(const foodsvc_place_t *place, json_t *object, const char *member,
-    char text[FOODSVC_UUID_TEXT + 1]);
 const char *foodsvc_field_string(const foodsvc_place_t *place, json_t *object, const char *member);
 /* quantity: from 1 to 2^63 - 1; as an integer, a whole number or a string of one. Absent: 1. */
 bool foodsvc_field_quantity(const foodsvc_place_t *place, json_t *object, int64_t *quantity);

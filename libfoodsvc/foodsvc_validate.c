@@ -9,7 +9,7 @@
 #include "foodsvc_buf.h"
 #include "foodsvc_field.h"
 
-#define RECEIVER_MAX    255     /* an AMQP routing key's bytes */
+#define METADATA_MAX    255     /* an AMQP routing key's bytes */
 
 static const char *read_product(const foodsvc_place_t *place, json_t *object)
 {
@@ -116,45 +116,62 @@ foodsvc_order_t *foodsvc_order_from_request(const char *body, size_t len, const 
     return order;
 }
 
-/* A queue's name. */
-static const char *read_receiver(const foodsvc_place_t *place, json_t *object)
+/* One of the metadata: 1 to 255 bytes, what a queue's name and a key may have. */
+static const char *read_text(const foodsvc_place_t *place, json_t *object, const char *member)
 {
-    const char *receiver = foodsvc_field_string(place, object, "receiver");
-    json_t     *value = json_object_get(object, "receiver");
+    const char *text = foodsvc_field_string(place, object, member);
+    json_t     *value = json_object_get(object, member);
 
-    if (receiver == NULL) {
+    if (text == NULL) {
         return NULL;
     }
-    if (receiver[0] == '\0') {
-        foodsvc_field_fault(place, "receiver", "string_too_short", "String should have at least 1 character", value,
+    if (text[0] == '\0') {
+        foodsvc_field_fault(place, member, "string_too_short", "String should have at least 1 character", value,
                             json_pack("{s: i}", "min_length", 1));
         return NULL;
     }
-    if (strlen(receiver) > RECEIVER_MAX) {
-        foodsvc_field_fault(place, "receiver", "string_too_long", "String should have at most 255 characters", value,
-                            json_pack("{s: i}", "max_length", RECEIVER_MAX));
+    if (strlen(text) > METADATA_MAX) {
+        foodsvc_field_fault(place, member, "string_too_long", "String should have at most 255 characters", value,
+                            json_pack("{s: i}", "max_length", METADATA_MAX));
         return NULL;
     }
-    return receiver;
+    for (const char *c = text; *c; c++) {
+        if ((unsigned char) *c < ' ' || *c == 0x7f) {       /* they would break a header, and a line of the log */
+            foodsvc_field_fault(place, member, "string_pattern_mismatch", "String should have no control characters",
+                                value, NULL);
+            return NULL;
+        }
+    }
+    return text;
+}
+
+/* An id is any text; a UUID is made canonical, the form in which a callback's caller_id finds it. */
+static const char *canonical(const char *text, char id[FOODSVC_UUID_TEXT + 1])
+{
+    foodsvc_uuid_t uuid;
+    char           why[FOODSVC_ERR];
+
+    if (text && foodsvc_uuid_parse(text, strlen(text), &uuid, why, sizeof(why))) {
+        return foodsvc_uuid_format(&uuid, id);
+    }
+    return text;
 }
 
 static void read_metadata(foodsvc_faults_t *faults, json_t *object, foodsvc_metadata_t *metadata)
 {
     foodsvc_place_t  place = { faults, NULL, -1 };
     json_t          *value = foodsvc_field_need(&place, object, "metadata");
-    char             order_id[FOODSVC_UUID_TEXT + 1], customer_id[FOODSVC_UUID_TEXT + 1];
-    const char      *receiver;
-    bool             good;
+    char             order_buf[FOODSVC_UUID_TEXT + 1], customer_buf[FOODSVC_UUID_TEXT + 1];
+    const char      *receiver, *order_id, *customer_id;
 
     if (value == NULL || !foodsvc_field_object(&place, "metadata", value)) {
         return;
     }
     place.container = "metadata";
-    receiver = read_receiver(&place, value);
-    good = receiver != NULL;
-    good &= foodsvc_field_uuid_text(&place, value, "order_id", order_id);
-    good &= foodsvc_field_uuid_text(&place, value, "customer_id", customer_id);
-    if (good && !foodsvc_metadata_set(metadata, receiver, order_id, customer_id)) {
+    receiver = read_text(&place, value, "receiver");
+    order_id = canonical(read_text(&place, value, "order_id"), order_buf);
+    customer_id = canonical(read_text(&place, value, "customer_id"), customer_buf);
+    if (receiver && order_id && customer_id && !foodsvc_metadata_set(metadata, receiver, order_id, customer_id)) {
         faults->no_memory = true;
     }
 }

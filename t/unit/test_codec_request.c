@@ -225,6 +225,20 @@ static void a_payment(void **state)
     assert_null(request.items);
 }
 
+/* The contract calls the ids strings: what is no UUID is taken as it is. */
+static void a_payment_of_another_id(void **state)
+{
+    const char *body = q("{'items':[{'product':'Lasagna'}],'metadata':{'receiver':'R','order_id':'Order 7',"
+                         "'customer_id':'c'}}");
+    foodsvc_payment_request_t request;
+    foodsvc_faults_t          faults = { NULL, false };
+
+    assert_true(foodsvc_payment_request_parse(body, strlen(body), &limits, &request, &faults));
+    assert_string_equal(request.metadata.order_id, "Order 7");
+    assert_string_equal(request.metadata.customer_id, "c");
+    foodsvc_payment_request_clear(&request);
+}
+
 static void faults_of_a_payment(void **state)
 {
     char receiver[512], body[1024], list[1024];
@@ -240,16 +254,19 @@ static void faults_of_a_payment(void **state)
         "'input':{'items':[{'product':'Lasagna'}]}}"));
     payment_faults(q("{'items':[{'product':'Lasagna'}],'metadata':[]}"), q(
         "{'type':'model_attributes_type','loc':['body','metadata'],'msg':'" NOT_AN_OBJECT "','input':[]}"));
-    payment_faults(q("{'items':[{'product':'Lasagna'}],'metadata':{'receiver':'','order_id':'x',"
+    payment_faults(q("{'items':[{'product':'Lasagna'}],'metadata':{'receiver':'','order_id':'',"
                      "'customer_id':null}}"), q(
         "{'type':'string_too_short','loc':['body','metadata','receiver'],'msg':'String should have at least 1 "
         "character',"
         "'input':'','ctx':{'min_length':1}},"
-        "{'type':'uuid_parsing','loc':['body','metadata','order_id'],'msg':'Input should be a valid UUID, invalid "
-        "character: "
-        "found `x` at 0','input':'x','ctx':{'error':'invalid character: found `x` at 0'}},"
+        "{'type':'string_too_short','loc':['body','metadata','order_id'],'msg':'String should have at least 1 "
+        "character','input':'','ctx':{'min_length':1}},"
         "{'type':'string_type','loc':['body','metadata','customer_id'],'msg':'Input should be a valid string',"
         "'input':null}"));
+    payment_faults(q("{'items':[{'product':'Lasagna'}],'metadata':{'receiver':'R','order_id':'a\\nb',"
+                     "'customer_id':'c'}}"), q(
+        "{'type':'string_pattern_mismatch','loc':['body','metadata','order_id'],"
+        "'msg':'String should have no control characters','input':'a\\nb'}"));
     payment_faults("[]", q("{'type':'model_attributes_type','loc':['body'],'msg':'" NOT_AN_OBJECT "','input':[]}"));
 
     memset(receiver, 'r', 256);
@@ -346,7 +363,7 @@ int main(void)
         cmocka_unit_test(products_of_another_type),
         cmocka_unit_test(quantities_that_are_taken),
         cmocka_unit_test(quantities_that_are_not),
-        cmocka_unit_test(a_payment),
+        cmocka_unit_test(a_payment), cmocka_unit_test(a_payment_of_another_id),
         cmocka_unit_test(faults_of_a_payment),
         cmocka_unit_test(a_callback),
         cmocka_unit_test(faults_of_a_callback),
