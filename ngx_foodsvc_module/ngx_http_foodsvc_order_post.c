@@ -186,18 +186,21 @@ ngx_http_foodsvc_order_payment_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_fo
 }
 
 
-/* The cleanup nudges. */
+/*
+ * Nobody knows how its payment ended, or the refusal could not be stored: the order owes its payment and will be asked for
+ * again, so a client that hears "refused" and orders anew might pay twice. The cleanup nudges.
+ */
 static void
 ngx_http_foodsvc_order_payment_open(ngx_http_foodsvc_ctx_t *ctx)
 {
     ngx_http_foodsvc_order_post_t  *flow = ctx->flow;
 
-    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                  "foodsvc: order %s: " FOODSVC_PAYMENT_SERVICE " gave no answer, its payment is open",
+    flow->owes = 1;
+    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0, "foodsvc: order %s: its payment is open",
                   flow->order->id);
     ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                  FOODSVC_PAYMENT_SERVICE " gave no answer; the payment of order %s is open",
-                                  flow->order->id);
+                                  FOODSVC_PAYMENT_SERVICE " gave no answer, or its answer could not be stored; the "
+                                  "payment of order %s is open", flow->order->id);
 }
 
 
@@ -223,10 +226,7 @@ ngx_http_foodsvc_order_fail(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, char
         }
     }
 
-    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                  "foodsvc: order %s: paymentFailed could not be stored, its payment is open", flow->order->id);
-    flow->owes = 1;
-    ngx_http_foodsvc_order_reply_failed(ctx);
+    ngx_http_foodsvc_order_payment_open(ctx);
 }
 
 
@@ -247,8 +247,7 @@ ngx_http_foodsvc_order_failed(ngx_http_foodsvc_op_t *op)
                       foodsvc_store_rc_name(change->rc), change->err);
 
         if (ctx) {
-            flow->owes = 1;
-            ngx_http_foodsvc_order_reply_failed(ctx);
+            ngx_http_foodsvc_order_payment_open(ctx);
         }
 
         return;
@@ -289,10 +288,7 @@ ngx_http_foodsvc_order_post_late(ngx_http_foodsvc_ctx_t *ctx)
 {
     ngx_http_foodsvc_order_post_t  *flow = ctx->flow;
 
-    if (flow->detail) {
-        ngx_http_foodsvc_order_reply_failed(ctx);
-
-    } else if (flow->order) {
+    if (flow->order) {
         ngx_http_foodsvc_order_payment_open(ctx);
 
     } else {
