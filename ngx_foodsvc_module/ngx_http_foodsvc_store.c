@@ -20,7 +20,6 @@
  */
 #include "ngx_http_foodsvc_notify.h"
 #include "ngx_http_foodsvc_store_thread.h"
-#include <netdb.h>
 
 
 #define NGX_HTTP_FOODSVC_STORE_MISC_THREADS  2
@@ -61,9 +60,7 @@ static void ngx_http_foodsvc_store_log_texts(void);
 static void ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_op_t *op);
 static void ngx_http_foodsvc_store_fire(ngx_http_foodsvc_store_op_t *op);
 static void ngx_http_foodsvc_store_fire_left(void);
-static void ngx_http_foodsvc_store_left(ngx_http_foodsvc_store_op_t *op);
 static ngx_uint_t ngx_http_foodsvc_store_join(ngx_msec_t wait, ngx_uint_t first, ngx_uint_t last);
-static void ngx_http_foodsvc_store_destroy(ngx_http_foodsvc_op_t *op);
 static ngx_http_foodsvc_store_group_t *ngx_http_foodsvc_store_group(ngx_http_foodsvc_store_kind_e kind);
 
 
@@ -155,61 +152,6 @@ ngx_http_foodsvc_store_start(ngx_http_foodsvc_store_conf_t *conf)
 }
 
 
-ngx_http_foodsvc_store_op_t *
-ngx_http_foodsvc_store_op(ngx_http_foodsvc_store_kind_e kind)
-{
-    ngx_http_foodsvc_store_op_t  *op;
-
-    op = ngx_calloc(sizeof(ngx_http_foodsvc_store_op_t), ngx_cycle->log);
-    if (op == NULL) {
-        return NULL;
-    }
-
-    op->kind = kind;
-    op->op.destroy = ngx_http_foodsvc_store_destroy;
-
-    return op;
-}
-
-
-static void
-ngx_http_foodsvc_store_destroy(ngx_http_foodsvc_op_t *base)
-{
-    ngx_http_foodsvc_store_op_t  *op;
-
-    op = (ngx_http_foodsvc_store_op_t *) base;
-
-    switch (op->kind) {
-    case NGX_HTTP_FOODSVC_STORE_ORDER_INSERT:
-    case NGX_HTTP_FOODSVC_STORE_ORDER_FIND:
-    case NGX_HTTP_FOODSVC_STORE_ORDER_DELETE:
-        foodsvc_order_free(op->u.order.order);
-        break;
-
-    case NGX_HTTP_FOODSVC_STORE_ORDER_CHANGE:
-        foodsvc_order_free(op->u.change.order);
-        break;
-
-    case NGX_HTTP_FOODSVC_STORE_ORDER_PAGE:
-        foodsvc_store_page_clear(&op->u.page);
-        if (op->u.page.after) {
-            bson_destroy(op->u.page.after);
-        }
-        break;
-
-    case NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE:
-        foodsvc_payment_free(op->u.payment.insert);
-        foodsvc_payment_free(op->u.payment.payment);
-        break;
-
-    default:
-        break;
-    }
-
-    ngx_free(op);
-}
-
-
 ngx_int_t
 ngx_http_foodsvc_store_submit(ngx_http_foodsvc_store_op_t *op)
 {
@@ -274,15 +216,6 @@ ngx_http_foodsvc_store_group(ngx_http_foodsvc_store_kind_e kind)
     default:
         return &ngx_http_foodsvc_store.groups[NGX_HTTP_FOODSVC_STORE_WRITES];
     }
-}
-
-
-ngx_int_t
-ngx_http_foodsvc_store_resolve_numeric(ngx_http_foodsvc_store_op_t *op)
-{
-    ngx_http_foodsvc_store_resolve(op, AI_NUMERICHOST);
-
-    return op->rc == FOODSVC_STORE_OK ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -474,6 +407,7 @@ ngx_http_foodsvc_store_log_texts(void)
 void
 ngx_http_foodsvc_store_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_msec_t                 wait;
     ngx_uint_t                 i, ended;
     ngx_http_foodsvc_store_t  *st;
 
@@ -487,12 +421,18 @@ ngx_http_foodsvc_store_exit_process(ngx_cycle_t *cycle)
         ngx_http_foodsvc_store_group_stop(&st->groups[i], i == NGX_HTTP_FOODSVC_STORE_WRITES);
     }
 
-    /* four time-outs: the longest that one batch may begin another attempt */
-    if (!ngx_http_foodsvc_store_join(4 * st->timeout, NGX_HTTP_FOODSVC_STORE_WRITES, NGX_HTTP_FOODSVC_STORE_WRITES)) {
+    /*
+     * four time-outs: so long a batch may begin another attempt, and three more that it may take; after SIGTERM the
+     * master loses its patience after two or three seconds
+     */
+    wait = ngx_terminate ? ngx_min(st->timeout, 1000) : 4 * st->timeout;
+
+    if (!ngx_http_foodsvc_store_join(wait, NGX_HTTP_FOODSVC_STORE_WRITES, NGX_HTTP_FOODSVC_STORE_WRITES)) {
         ngx_http_foodsvc_store_group_stop(&st->groups[NGX_HTTP_FOODSVC_STORE_WRITES], 0);
     }
 
-    ended = ngx_http_foodsvc_store_join(3 * st->timeout, 0, NGX_HTTP_FOODSVC_STORE_GROUPS - 1);
+    wait = ngx_terminate ? wait / 2 : 3 * st->timeout;
+    ended = ngx_http_foodsvc_store_join(wait, 0, NGX_HTTP_FOODSVC_STORE_GROUPS - 1);
 
     ngx_http_foodsvc_store_wake_handler(st);
     ngx_http_foodsvc_store_fire_left();
@@ -570,38 +510,5 @@ ngx_http_foodsvc_store_fire_left(void)
 
             ngx_http_foodsvc_store_fire(op);
         }
-    }
-}
-
-
-/* The result of an op that no thread has taken. */
-
-static void
-ngx_http_foodsvc_store_left(ngx_http_foodsvc_store_op_t *op)
-{
-    op->rc = FOODSVC_STORE_UNAVAILABLE;
-    (void) ngx_cpystrn((u_char *) op->err, (u_char *) "the worker process ends", FOODSVC_ERR);
-
-    switch (op->kind) {
-    case NGX_HTTP_FOODSVC_STORE_ORDER_INSERT:
-    case NGX_HTTP_FOODSVC_STORE_ORDER_FIND:
-    case NGX_HTTP_FOODSVC_STORE_ORDER_DELETE:
-        op->u.order.rc = op->rc;
-        break;
-
-    case NGX_HTTP_FOODSVC_STORE_ORDER_CHANGE:
-        op->u.change.rc = op->rc;
-        break;
-
-    case NGX_HTTP_FOODSVC_STORE_ORDER_PAGE:
-        op->u.page.rc = op->rc;
-        break;
-
-    case NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE:
-        op->u.payment.rc = op->rc;
-        break;
-
-    default:
-        break;
     }
 }

@@ -1,5 +1,5 @@
 /*
- * The store threads: what they share with the event loop (ngx_http_foodsvc_store.c). Private to the two files.
+ * The store threads: what they share with the event loop (ngx_http_foodsvc_store.c). Private to ngx_http_foodsvc_store*.c.
  */
 #ifndef NGX_HTTP_FOODSVC_STORE_THREAD_H
 #define NGX_HTTP_FOODSVC_STORE_THREAD_H
@@ -47,5 +47,8 @@ void ngx_http_foodsvc_store_group_free(ngx_http_foodsvc_store_group_t *group);
 
 /* The addresses of op->u.url.url.url, into op->u.url.addrs, with getaddrinfo's flags. Fills rc and err. */
 void ngx_http_foodsvc_store_resolve(ngx_http_foodsvc_store_op_t *op, int flags);
+
+/* Gives an op that no thread has taken its result: the worker ends (ngx_http_foodsvc_store_op.c). */
+void ngx_http_foodsvc_store_left(ngx_http_foodsvc_store_op_t *op);
 
 #endif
