@@ -81,7 +81,6 @@ $(BUILD)/unit/test_sim_%: $(BUILD)/obj/t/unit/test_sim_%.o $(call obj,$(filter-o
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
-$(BUILD)/obj/t/unit/test_sim_%.o: CPPFLAGS += -Iworkers/sim
 # This one makes each allocation fail in turn.
 $(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=json_loadb
 

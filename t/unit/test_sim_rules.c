@@ -1,6 +1,6 @@
 /* The simulator's failure rules: what is a rule, which rule applies to what, and that chance can be repeated. */
 #include "unit.h"
-#include "sim_rules.h"
+#include "../../workers/sim/sim_rules.h"
 
 #define ALICE   "06b0413f-be90-7667-8000-f556e421c97a"
 #define BOB     "c09338ef-d932-48f2-ac4f-5c3d811c1cf1"

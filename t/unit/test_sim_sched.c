@@ -2,9 +2,9 @@
 #include "unit.h"
 #include <pthread.h>
 #include "foodsvc_time.h"
-#include "sim_map.h"
-#include "sim_rand.h"
-#include "sim_sched.h"
+#include "../../workers/sim/sim_map.h"
+#include "../../workers/sim/sim_rand.h"
+#include "../../workers/sim/sim_sched.h"
 
 static void heap_gives_the_earliest(void **state)
 {

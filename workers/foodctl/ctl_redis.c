@@ -67,7 +67,7 @@ ctl_redis_dial(const char *text, CURLU *url)
         }
         host = ctl_redis_part(url, CURLUPART_HOST);
         port = ctl_redis_part(url, CURLUPART_PORT);
-        redis = redisConnectWithTimeout(host ? host : "127.0.0.1", port ? atoi(port) : 6379, timeout);
+        redis = redisConnectWithTimeout(host ? host : "127.0.0.1", port ? (int) strtol(port, NULL, 10) : 6379, timeout);
         curl_free(host);
         curl_free(port);
     }
