@@ -102,7 +102,7 @@ typedef struct {
     const char          *wrong;         /* the argument that stopped the parser */
 } ctl_reading_t;
 
-static int
+static int __attribute__((format(printf, 2, 0)))
 ctl_tell(int code, const char *format, va_list args)
 {
     fputs("foodctl: ", stderr);

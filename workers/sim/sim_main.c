@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "sim.h"
+#include "worker_amqp.h"
 
 static bool sim_conf_check(void *values, char *err, size_t errlen);
+static bool sim_amqp_check(const char *value, char *err, size_t errlen);
 
 #define SIM_AT(member)  offsetof(sim_conf_t, member)
 #define SIM_PORT(i)     (offsetof(sim_conf_t, ports) + (i) * sizeof(int64_t))
@@ -37,7 +39,7 @@ static const worker_conf_option_t sim_options[] = {
       .help = "file that keeps ledger and orders over restarts; none: they are forgotten" },
     { .key = "amqp_url", .type = WORKER_CONF_SECRET, .offset = SIM_AT(amqp_url),
       .value = "amqp://guest:guest@127.0.0.1:5672/",
-      .help = "RabbitMQ for the events; off: no events" },
+      .check = sim_amqp_check, .help = "RabbitMQ for the events; off: no events" },
     { .key = "api_key", .type = WORKER_CONF_SECRET, .offset = SIM_AT(api_key),
       .help = "shown to PaymentService in callbacks" },
     { .key = "api_key_file", .type = WORKER_CONF_PATH, .offset = SIM_AT(api_key_file),
@@ -88,6 +90,12 @@ sim_conf_check(void *values, char *err, size_t errlen)
         conf->amqp_url[0] = '\0';
     }
     return true;
+}
+
+static bool
+sim_amqp_check(const char *value, char *err, size_t errlen)
+{
+    return strcmp(value, "off") == 0 || worker_amqp_url_check(value, err, errlen);
 }
 
 /* False: err says what is wrong; what was started is stopped by sim_stop(). */
