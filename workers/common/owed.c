@@ -193,7 +193,11 @@ static bool judge(debt_t *debt, const worker_http_answer_t *answer)
             return false;
         }
         detail = foodsvc_error_detail(debt->service, status, answer->body, answer->len);
-        settle_failed(debt, OWED_REFUSED, "%s answered %d: %.180s", debt->service, status, detail ? detail : "");
+        if (detail && strncmp(detail, debt->service, strlen(debt->service)) != 0) {
+            settle_failed(debt, OWED_REFUSED, "%s answered %d: %.180s", debt->service, status, detail);
+        } else {
+            settle_failed(debt, OWED_REFUSED, "%s answered %d", debt->service, status);
+        }
         free(detail);
         return false;
     }
