@@ -326,6 +326,22 @@ ctl_run(ctl_t *ctl, const ctl_command_t *command)
     return code;
 }
 
+/* argp's flag that silences its errors silences --help, too. */
+static unsigned
+ctl_silence(int argc, char **argv)
+{
+    static const char *const asks[] = { "--help", "-?", "--usage", "--version", "-V" };
+
+    for (int i = 1; i < argc; i++) {
+        for (size_t k = 0; k < sizeof(asks) / sizeof(asks[0]); k++) {
+            if (strcmp(argv[i], asks[k]) == 0) {
+                return 0;
+            }
+        }
+    }
+    return ARGP_NO_ERRS;
+}
+
 static int
 ctl_misread(ctl_reading_t *reading)
 {
@@ -349,7 +365,7 @@ main(int argc, char **argv)
 
     argp_program_version = "foodctl " FOODSVC_VERSION;
     argp_err_exit_status = CTL_USAGE;
-    rc = argp_parse(&whole, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS, NULL, &reading);
+    rc = argp_parse(&whole, argc, argv, ARGP_IN_ORDER | ctl_silence(argc, argv), NULL, &reading);
     free(doc);
     at = reading.at;
     if (rc != ECANCELED || reading.command == NULL) {
@@ -364,7 +380,7 @@ main(int argc, char **argv)
 
         snprintf(name, sizeof(name), "foodctl %s", reading.command->name);
         argv[at + words - 1] = name;
-        rc = argp_parse(&one, argc - at - words + 1, argv + at + words - 1, ARGP_NO_ERRS, NULL, &reading);
+        rc = argp_parse(&one, argc - at - words + 1, argv + at + words - 1, ctl_silence(argc, argv), NULL, &reading);
     }
     code = rc == 0 ? ctl_run(&ctl, reading.command) : ctl_misread(&reading);
     ctl_settings_free(&ctl);
