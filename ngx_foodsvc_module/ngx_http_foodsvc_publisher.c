@@ -1,9 +1,9 @@
 /*
  * RabbitMQ: the event loop's side of the publisher.
  *
- * rabbitmq-c blocks in publish, login and every RPC, so it can't be driven from the loop. A thread (one per worker) owns the
- * connection and everything in ngx_http_foodsvc_publisher_thread_t; nobody else touches them. The two sides meet in
- * ngx_http_foodsvc_publisher_t:
+ * rabbitmq-c blocks in publish, login and every RPC, so it can't be driven from the loop. A thread (one per worker)
+ * owns the connection and everything in ngx_http_foodsvc_publisher_thread_t; nobody else touches them. The two sides
+ * meet in ngx_http_foodsvc_publisher_t:
  *
  *   loop                                          thread
  *   publish(): submitted += op, eventfd    --->   takes the list, sends, waits for confirms
@@ -11,12 +11,13 @@
  *   done(), destroy()
  *
  * Both lists are under one mutex that is held for a few pointer moves only; the wake-ups coalesce. An op is the loop's
- * before publish() and after it came back, the thread's in between, but for three fields that are the loop's always: timer,
- * outstanding, fired. The deadline belongs to the loop's timer: it calls `done` with AWAY on time, whatever the thread does
- * (a blocked broker, a name server that does not answer). The thread gives the op back later, and then it is only freed.
- * The timer is not cancelable, so a worker that quits waits for its confirms, until the last deadline.
+ * before publish() and after it came back, the thread's in between, but for three fields that are the loop's always:
+ * timer, outstanding, fired. The deadline belongs to the loop's timer: it calls `done` with AWAY on time, whatever the
+ * thread does (a blocked broker, a name server that does not answer). The thread gives the op back later, and then it
+ * is only freed. The timer is not cancelable, so a worker that quits waits for its confirms, until the last deadline.
  *
- * The thread never writes to the log (nginx's log may be a syslog socket, which is the loop's): it leaves lines for the loop.
+ * The thread never writes to the log (nginx's log may be a syslog socket, which is the loop's): it leaves lines for
+ * the loop.
  *
  * The watchdog is a timer here: rabbitmq-c 0.11 can hang in publish for ever. The thread notes when it goes into the
  * library; when that is too long ago, the loop shuts the socket down, which makes the call fail. It uses a dup of the

@@ -9,22 +9,25 @@
 
 typedef enum {
     NGX_HTTP_FOODSVC_PUBLISHED = 0,     /* confirmed by the broker; CHECK: the broker answered */
-    NGX_HTTP_FOODSVC_PUBLISH_AWAY       /* not confirmed before its deadline or the end of the process; it may have arrived all the same */
+    NGX_HTTP_FOODSVC_PUBLISH_AWAY       /* not confirmed before its deadline or the end of the process; it may have
+                                           arrived all the same */
 } ngx_http_foodsvc_publish_rc_e;
 
 typedef struct {
     ngx_http_foodsvc_op_t          op;          /* first */
     ngx_flag_t                     check;       /* no message: a round trip to the broker (health) */
-    char                           queue[256];  /* the default exchange's routing key; declared durable, with no arguments, before its first use on a connection */
+    char                           queue[256];  /* the default exchange's routing key; declared durable, with no
+                                                   arguments, before its first use on a connection */
     char                           message_id[FOODSVC_UUID_TEXT + 1];
     char                           key[FOODSVC_UUID_TEXT + 1];    /* the caller's own: the order that the event is of; not sent */
     char                          *body;        /* malloc'ed, owned by the op */
     size_t                         len;
-    ngx_msec_t                     timeout;     /* 0: the configured one. From submit; an unsent or unconfirmed message is sent again after a reconnect until then */
+    ngx_msec_t                     timeout;     /* from submit, 0: the configured one; until then an unsent or
+                                                   unconfirmed message is sent again after a reconnect */
     ngx_http_foodsvc_publish_rc_e  rc;
 
     /* the publisher's own, event loop */
-    ngx_event_t                    timer;       /* the deadline; not cancelable, so the worker stays until it is met or passed */
+    ngx_event_t                    timer;       /* the deadline; not cancelable: a quitting worker stays until then */
     ngx_queue_t                    outstanding;
     ngx_uint_t                     fired;       /* done was called at the deadline, the thread has it still */
     /* the publisher's own, thread (the loop sets deadline before) */
@@ -37,7 +40,7 @@ typedef struct {
 
 typedef struct {
     ngx_str_t   url;            /* amqp[s]://user:password@host:port/vhost, NUL-terminated */
-    ngx_str_t   cacert;         /* amqps: the CA file, NUL-terminated; empty: OpenSSL's own (SSL_CERT_FILE or the system's) */
+    ngx_str_t   cacert;         /* amqps: the CA file, NUL-terminated; empty: $SSL_CERT_FILE or the system's */
     ngx_msec_t  timeout;        /* of connecting, login and RPCs */
     ngx_uint_t  queue;          /* messages waiting, beside those in flight */
     ngx_uint_t  window;         /* unconfirmed messages in flight: 64-256 */

@@ -1,5 +1,6 @@
 /*
- * The publisher's connection: url, socket, TLS, login, channel. The thread's, but for ngx_http_foodsvc_publisher_check().
+ * The publisher's connection: url, socket, TLS, login, channel. The thread's, but for
+ * ngx_http_foodsvc_publisher_check().
  *
  * Each step has a timeout; the name's lookup is the exception, and the loop's timers answer the ops all the same. Tried
  * again with backoff and jitter, 50 ms to 2 s; one line in the log when it goes, one when it is back.

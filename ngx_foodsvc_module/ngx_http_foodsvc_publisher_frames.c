@@ -1,14 +1,15 @@
 /*
  * What the broker sends to the publisher's thread, frame by frame: amqp_read_message() would wait.
  *
- * basic.ack and basic.nack carry a delivery tag, counted from 1 after confirm.select, and with `multiple` stand for all up to
- * it. A message that no queue took comes back first (mandatory): basic.return, a content header, body frames, no tag; the
- * header's message_id says which it was. Its ack still follows, and only then the message is dealt with: the queue was
- * deleted after we had declared it, so it is declared again and the message sent again.
+ * basic.ack and basic.nack carry a delivery tag, counted from 1 after confirm.select, and with `multiple` stand for
+ * all up to it. A message that no queue took comes back first (mandatory): basic.return, a content header, body
+ * frames, no tag; the header's message_id says which it was. Its ack still follows, and only then the message is dealt
+ * with: the queue was deleted after we had declared it, so it is declared again and the message sent again.
  *
- * channel.close ends the channel, not the connection. When it answers a queue.declare, the queue is there with other arguments
- * (406), or is locked (405), or we may not declare it (403): its name is marked, so that this happens once, a new channel is
- * opened and what was unconfirmed is sent again. Every other reason is answered by a new channel after a pause.
+ * channel.close ends the channel, not the connection. When it answers a queue.declare, the queue is there with other
+ * arguments (406), or is locked (405), or we may not declare it (403): its name is marked, so that this happens once,
+ * a new channel is opened and what was unconfirmed is sent again. Every other reason is answered by a new channel
+ * after a pause.
  */
 #include "ngx_http_foodsvc_publisher_thread.h"
 

@@ -4,10 +4,10 @@
  * Nothing is sent without poll() saying that the socket takes it: in rabbitmq-c 0.11 a publish into a full socket can
  * hang (a broker under its memory alarm does not read).
  *
- * A queue is declared (durable, no arguments) before its first message on a connection, without waiting for the answer: the
- * channel is in order, so the message may follow at once. The answers are matched by their order. What is known of a name:
- * DECLARED; EXISTS, it is there with other arguments and we use it as it is; REFUSED, we may not declare it, then a message
- * for it goes through if somebody else made it, and fails if not.
+ * A queue is declared (durable, no arguments) before its first message on a connection, without waiting for the
+ * answer: the channel is in order, so the message may follow at once. The answers are matched by their order. What is
+ * known of a name: DECLARED; EXISTS, it is there with other arguments and we use it as it is; REFUSED, we may not
+ * declare it, then a message for it goes through if somebody else made it, and fails if not.
  */
 #include "ngx_http_foodsvc_publisher_thread.h"
 

@@ -1,13 +1,15 @@
 /*
- * RabbitMQ: the publisher's thread. Everything in this file runs in it; so does what is in _connect.c, _frames.c and _send.c.
+ * RabbitMQ: the publisher's thread. Everything in this file runs in it; so does what is in _connect.c, _frames.c and
+ * _send.c.
  *
  * One turn: take what was submitted; connect when it is time; handle the frames that came; send what may be sent; hand
- * back what is finished; sleep until the socket or the loop has something, or a tick has passed (heartbeats are sent and
- * expected by the library whenever it looks for frames, so the tick is a third of their interval at most).
+ * back what is finished; sleep until the socket or the loop has something, or a tick has passed (heartbeats are sent
+ * and expected by the library whenever it looks for frames, so the tick is a third of their interval at most).
  *
- * An op waits in `waiting` until it is sent, then in `sent` until its confirm. A lost connection or a closed channel puts
- * everything from `sent` back, so it is sent again with the same message_id, until its deadline. An op whose deadline has
- * passed was answered by the loop already and is only given back; in `sent` it stays, for the order of the tags.
+ * An op waits in `waiting` until it is sent, then in `sent` until its confirm. A lost connection or a closed channel
+ * puts everything from `sent` back, so it is sent again with the same message_id, until its deadline. An op whose
+ * deadline has passed was answered by the loop already and is only given back; in `sent` it stays, for the order of
+ * the tags.
  */
 #include "ngx_http_foodsvc_publisher_thread.h"
 

@@ -1,5 +1,6 @@
 /*
- * What the publisher's two sides share, and what the thread's files share. The essay is in ngx_http_foodsvc_publisher.c.
+ * What the publisher's two sides share, and what the thread's files share. The essay is in
+ * ngx_http_foodsvc_publisher.c.
  */
 #ifndef NGX_HTTP_FOODSVC_PUBLISHER_THREAD_H
 #define NGX_HTTP_FOODSVC_PUBLISHER_THREAD_H

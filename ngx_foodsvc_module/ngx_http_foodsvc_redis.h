@@ -29,19 +29,21 @@ typedef struct {
     ngx_uint_t  queue;          /* ops in flight */
 } ngx_http_foodsvc_redis_conf_t;
 
-/* At configuration: resolves and checks the url; NGX_CONF_ERROR's text in err. */
+/* At configuration: checks the url and resolves its host; *url is replaced by the same with the address in the name's
+   place, so that no worker resolves. NGX_ERROR: err says what is wrong, without any part of the url. */
 ngx_int_t ngx_http_foodsvc_redis_check(ngx_pool_t *pool, ngx_str_t *url, u_char *err, size_t errlen);
 ngx_int_t ngx_http_foodsvc_redis_init_process(ngx_cycle_t *cycle, ngx_http_foodsvc_redis_conf_t *conf);
 void ngx_http_foodsvc_redis_exit_process(ngx_cycle_t *cycle);
 
-/* Commands: copied before they return. done may be NULL (fire and forget). NGX_DECLINED: not connected or too many in flight:
-   done will not fire and the op was destroyed; go on without the cache. NGX_OK: done will fire. */
+/* Commands: copied before they return. done may be NULL (fire and forget). NGX_DECLINED: not connected or too many in
+   flight: done will not fire and the op was destroyed; go on without the cache. NGX_OK: done will fire. */
 ngx_int_t ngx_http_foodsvc_redis_order_get(ngx_http_foodsvc_redis_op_t *op, const char *id);
 ngx_int_t ngx_http_foodsvc_redis_url_get(ngx_http_foodsvc_redis_op_t *op, const char *service);
 /* json is copied. */
 void ngx_http_foodsvc_redis_order_set(const char *id, const char *json, size_t len, size_t nupdated);
 void ngx_http_foodsvc_redis_url_set(const char *service, const char *url);
-/* done fires when it is gone. Redis away: remembered (bounded) and sent at the reconnect, before anything is read; the same for an order_set. */
+/* done fires when it is gone. Redis away: remembered (bounded) and sent at the reconnect, before anything is read; the
+   same for an order_set. */
 ngx_int_t ngx_http_foodsvc_redis_order_delete(ngx_http_foodsvc_redis_op_t *op, const char *id);
 
 ngx_http_foodsvc_redis_op_t *ngx_http_foodsvc_redis_op(void);

@@ -5,16 +5,16 @@
  *             ^----------'------------'---------'      lost (hiredis closed it) or dropped (we did)
  *
  * CONNECTING ends with the answer to a PING behind AUTH and SELECT: a stopped server accepts connections too, and one
- * that is loading its data or wants a password answers PING with an error. From CLOSED a timer tries again, after 50 ms
- * at first, doubled up to 2 s, each time up to half shorter by chance, so that the workers don't come all at once. The log
- * has one line when the connection goes and one when it is back.
+ * that is loading its data or wants a password answers PING with an error. From CLOSED a timer tries again, after 50
+ * ms at first, doubled up to 2 s, each time up to half shorter by chance, so that the workers don't come all at once.
+ * The log has one line when the connection goes and one when it is back.
  *
- * hiredis 0.14 has no command timeouts. Replies come in the order of the commands, so one timer (`watch`) looks at the oldest:
- * when it is older than `timeout`, the connection is dropped and everything in flight ends as AWAY.
+ * hiredis 0.14 has no command timeouts. Replies come in the order of the commands, so one timer (`watch`) looks at the
+ * oldest: when it is older than `timeout`, the connection is dropped and everything in flight ends as AWAY.
  *
- * At a graceful end nginx waits for timers that are not cancelable. Both timers are, unless writes that nobody waits for
- * are still to be done; for these the worker stays, at most 4 timeouts from when it began to quit. A request that waits for
- * a reply has a timer of its own.
+ * At a graceful end nginx waits for timers that are not cancelable. Both timers are, unless writes that nobody waits
+ * for are still to be done; for these the worker stays, at most 4 timeouts from when it began to quit. A request that
+ * waits for a reply has a timer of its own.
  */
 #include "ngx_http_foodsvc_redis_state.h"
 
@@ -341,7 +341,7 @@ ngx_http_foodsvc_redis_init_process(ngx_cycle_t *cycle, ngx_http_foodsvc_redis_c
     ngx_http_foodsvc_redis_writes_init(&redis->writes);
 
     if (ngx_http_foodsvc_redis_url_parse(&conf->url, &redis->url, err, sizeof(err)) != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "foodsvc redis: the url %s", err);
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "foodsvc redis: %s", err);
         return NGX_ERROR;
     }
 

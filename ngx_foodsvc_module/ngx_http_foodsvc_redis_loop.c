@@ -6,11 +6,11 @@
  * this handler returns. So a context may be freed from within any callback.
  *
  * Reading is level-triggered: hiredis reads 16 KB once per event and is called again while there is more. Writing is
- * cheap to ask for: the write event is posted to the end of the loop's turn, so that all commands of one turn leave in one
- * write(). epoll watches for writability only while connecting and after a partial write.
+ * cheap to ask for: the write event is posted to the end of the loop's turn, so that all commands of one turn leave in
+ * one write(). epoll watches for writability only while connecting and after a partial write.
  *
- * The connection is given back with ngx_free_connection(), never ngx_close_connection(): hiredis closes the descriptor, and
- * a second close() in a process with threads may hit a descriptor that somebody else has just got.
+ * The connection is given back with ngx_free_connection(), never ngx_close_connection(): hiredis closes the
+ * descriptor, and a second close() in a process with threads may hit a descriptor that somebody else has just got.
  */
 #include "ngx_http_foodsvc_redis_loop.h"
 

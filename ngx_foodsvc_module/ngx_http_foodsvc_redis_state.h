@@ -1,5 +1,6 @@
 /*
- * What the Redis adapter's files share: the worker's one connection, what is in flight on it, what is to be written again.
+ * What the Redis adapter's files share: the worker's one connection, what is in flight on it, what is to be written
+ * again.
  */
 #ifndef NGX_HTTP_FOODSVC_REDIS_STATE_H
 #define NGX_HTTP_FOODSVC_REDIS_STATE_H
@@ -46,13 +47,13 @@ typedef struct {
     ngx_uint_t                        nwrites;      /* of these, WRITEs */
     ngx_uint_t                        nresent;      /* of these, resent */
     ngx_http_foodsvc_redis_writes_t   writes;       /* remembered */
-    time_t                            distrust;     /* until then no order is read: a remembered write was lost */
+    time_t                            distrust;     /* no order is read until then: a write was lost */
 
     ngx_event_t                       watch;        /* connecting, or the oldest command */
     ngx_event_t                       retry;        /* CLOSED */
     ngx_msec_t                        began;        /* connecting */
     ngx_msec_t                        backoff;
-    ngx_msec_t                        quit;         /* when writes stop to hold up the worker's end; 0: it does not end */
+    ngx_msec_t                        quit;         /* when writes stop to hold up the worker's end; 0: not quitting */
     ngx_uint_t                        told;         /* "away" is in the log */
 } ngx_http_foodsvc_redis_t;
 
@@ -69,7 +70,14 @@ void ngx_http_foodsvc_redis_watch(void);
 /* Writes that wait hold up the end of the worker, others do not: after each change of nwrites and writes.n. */
 void ngx_http_foodsvc_redis_hold(void);
 
-/* --- the commands (ngx_http_foodsvc_redis.c) --- */
+/* --- commands in flight (ngx_http_foodsvc_redis_flight.c) --- */
+
+ngx_http_foodsvc_redis_cmd_t *ngx_http_foodsvc_redis_cmd(ngx_http_foodsvc_redis_kind_e kind);
+/* NGX_OK: in flight. Else the cmd is still the caller's. */
+ngx_int_t ngx_http_foodsvc_redis_send(ngx_http_foodsvc_redis_cmd_t *cmd, foodsvc_cache_cmd_t *args);
+ngx_int_t ngx_http_foodsvc_redis_send_write(ngx_http_foodsvc_redis_cmd_t *cmd);
+/* Takes write; NULL (no memory): one is lost. */
+void ngx_http_foodsvc_redis_remember(ngx_http_foodsvc_redis_write_t *write);
 
 /* Sends remembered writes while there is room; FLUSHING becomes READY when all have been answered. */
 void ngx_http_foodsvc_redis_pump(void);

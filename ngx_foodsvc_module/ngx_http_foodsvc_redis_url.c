@@ -1,9 +1,9 @@
 /*
  * The url of foodsvc_redis, and its check at configuration time.
  *
- * redisAsyncConnect() would resolve a name with getaddrinfo(), which blocks the event loop. So the name is resolved once, when
- * the configuration is read, as nginx does for a server of an upstream{}, and the url that the workers get has its address
- * in the name's place (the first one). A changed address takes a reload.
+ * redisAsyncConnect() would resolve a name with getaddrinfo(), which blocks the event loop. So the name is resolved
+ * once, when the configuration is read, as nginx does for a server of an upstream{}, and the url that the workers get
+ * has its address in the name's place (the first one). A changed address takes a reload.
  */
 #include "ngx_http_foodsvc_redis.h"
 #include "ngx_http_foodsvc_redis_url.h"
@@ -11,6 +11,7 @@
 
 static ngx_int_t ngx_http_foodsvc_redis_url_error(u_char *err, size_t errlen, const char *text);
 static ngx_int_t ngx_http_foodsvc_redis_url_copy(u_char *dst, size_t size, u_char *src, u_char *last);
+static u_char *ngx_http_foodsvc_redis_url_user(u_char *p, u_char *last, ngx_http_foodsvc_redis_url_t *url);
 static ngx_int_t ngx_http_foodsvc_redis_url_host(u_char *p, u_char *last, ngx_http_foodsvc_redis_url_t *url,
     u_char *err, size_t errlen);
 
@@ -77,7 +78,7 @@ ngx_http_foodsvc_redis_url_host(u_char *p, u_char *last, ngx_http_foodsvc_redis_
         end = ngx_strlchr(p, last, ']');
 
         if (end == NULL || (end + 1 < last && end[1] != ':')) {
-            return ngx_http_foodsvc_redis_url_error(err, errlen, "has a bad IPv6 address");
+            return ngx_http_foodsvc_redis_url_error(err, errlen, "the url has a bad IPv6 address");
         }
 
         p = end + 1;
@@ -88,7 +89,7 @@ ngx_http_foodsvc_redis_url_host(u_char *p, u_char *last, ngx_http_foodsvc_redis_
     }
 
     if (end == host || (size_t) (end - host) >= sizeof(url->host)) {
-        return ngx_http_foodsvc_redis_url_error(err, errlen, "has no host, or one that is too long");
+        return ngx_http_foodsvc_redis_url_error(err, errlen, "the url has no host, or one that is too long");
     }
 
     ngx_cpystrn(url->host, host, end - host + 1);
@@ -98,7 +99,7 @@ ngx_http_foodsvc_redis_url_host(u_char *p, u_char *last, ngx_http_foodsvc_redis_
         n = ngx_atoi(p + 1, last - p - 1);
 
         if (n < 1 || n > 65535) {
-            return ngx_http_foodsvc_redis_url_error(err, errlen, "has a bad port");
+            return ngx_http_foodsvc_redis_url_error(err, errlen, "the url has a bad port");
         }
 
         url->port = n;
@@ -108,36 +109,11 @@ ngx_http_foodsvc_redis_url_host(u_char *p, u_char *last, ngx_http_foodsvc_redis_
 }
 
 
-ngx_int_t
-ngx_http_foodsvc_redis_url_parse(ngx_str_t *text, ngx_http_foodsvc_redis_url_t *url, u_char *err, size_t errlen)
+/* user:password@ in front of the host, if there: where the host begins; NULL: badly encoded, or too long. */
+static u_char *
+ngx_http_foodsvc_redis_url_user(u_char *p, u_char *last, ngx_http_foodsvc_redis_url_t *url)
 {
-    u_char     *p, *last, *at, *slash, *colon, *s;
-    ngx_int_t   n;
-
-    ngx_memzero(url, sizeof(ngx_http_foodsvc_redis_url_t));
-
-    p = text->data;
-    last = p + text->len;
-
-    if (text->len > 5 && ngx_strncmp(p, "unix:", 5) == 0) {
-        if ((size_t) (last - p - 5) >= sizeof(url->path) || p[5] != '/') {
-            return ngx_http_foodsvc_redis_url_error(err, errlen, "must name a socket as \"unix:/path\"");
-        }
-
-        ngx_cpystrn(url->path, p + 5, last - p - 5 + 1);
-        return NGX_OK;
-    }
-
-    if (text->len > 9 && ngx_strncmp(p, "rediss://", 9) == 0) {
-        return ngx_http_foodsvc_redis_url_error(err, errlen, "has TLS, which is not supported for Redis");
-    }
-
-    if (text->len <= 8 || ngx_strncmp(p, "redis://", 8) != 0) {
-        return ngx_http_foodsvc_redis_url_error(err, errlen,
-                                       "must be \"redis://[user:password@]host[:port][/db]\" or \"unix:/path\"");
-    }
-
-    p += 8;
+    u_char  *at, *colon, *s;
 
     /* the last '@': a password may hold one that is not encoded */
 
@@ -148,17 +124,55 @@ ngx_http_foodsvc_redis_url_parse(ngx_str_t *text, ngx_http_foodsvc_redis_url_t *
         }
     }
 
-    if (at) {
-        colon = ngx_strlchr(p, at, ':');
+    if (at == NULL) {
+        return p;
+    }
 
-        if (ngx_http_foodsvc_redis_url_copy(url->user, sizeof(url->user), p, colon ? colon : at) != NGX_OK
-            || (colon && ngx_http_foodsvc_redis_url_copy(url->password, sizeof(url->password), colon + 1, at)
-                         != NGX_OK))
-        {
-            return ngx_http_foodsvc_redis_url_error(err, errlen, "has a user or password that is badly encoded");
+    colon = ngx_strlchr(p, at, ':');
+
+    if (ngx_http_foodsvc_redis_url_copy(url->user, sizeof(url->user), p, colon ? colon : at) != NGX_OK
+        || (colon && ngx_http_foodsvc_redis_url_copy(url->password, sizeof(url->password), colon + 1, at) != NGX_OK))
+    {
+        return NULL;
+    }
+
+    return at + 1;
+}
+
+
+ngx_int_t
+ngx_http_foodsvc_redis_url_parse(ngx_str_t *text, ngx_http_foodsvc_redis_url_t *url, u_char *err, size_t errlen)
+{
+    u_char     *p, *last, *slash;
+    ngx_int_t   n;
+
+    ngx_memzero(url, sizeof(ngx_http_foodsvc_redis_url_t));
+
+    p = text->data;
+    last = p + text->len;
+
+    if (text->len > 5 && ngx_strncmp(p, "unix:", 5) == 0) {
+        if ((size_t) (last - p - 5) >= sizeof(url->path) || p[5] != '/') {
+            return ngx_http_foodsvc_redis_url_error(err, errlen, "the url must name a socket as \"unix:/path\"");
         }
 
-        p = at + 1;
+        ngx_cpystrn(url->path, p + 5, last - p - 5 + 1);
+        return NGX_OK;
+    }
+
+    if (text->len > 9 && ngx_strncmp(p, "rediss://", 9) == 0) {
+        return ngx_http_foodsvc_redis_url_error(err, errlen, "the url has TLS, which is not supported for Redis");
+    }
+
+    if (text->len <= 8 || ngx_strncmp(p, "redis://", 8) != 0) {
+        return ngx_http_foodsvc_redis_url_error(err, errlen, "the url is neither redis:// nor unix:");
+    }
+
+    p += 8;
+
+    p = ngx_http_foodsvc_redis_url_user(p, last, url);
+    if (p == NULL) {
+        return ngx_http_foodsvc_redis_url_error(err, errlen, "the url's user or password is badly encoded");
     }
 
     slash = ngx_strlchr(p, last, '/');
@@ -167,7 +181,7 @@ ngx_http_foodsvc_redis_url_parse(ngx_str_t *text, ngx_http_foodsvc_redis_url_t *
         n = ngx_atoi(slash + 1, last - slash - 1);
 
         if (n < 0 || n > 65535) {
-            return ngx_http_foodsvc_redis_url_error(err, errlen, "has a bad database number");
+            return ngx_http_foodsvc_redis_url_error(err, errlen, "the url has a bad database number");
         }
 
         url->db = n;
@@ -198,7 +212,7 @@ ngx_http_foodsvc_redis_check(ngx_pool_t *pool, ngx_str_t *url, u_char *err, size
 
     u.url.data = ngx_pnalloc(pool, sizeof(parsed.host) + sizeof("[]:65535"));
     if (u.url.data == NULL) {
-        return ngx_http_foodsvc_redis_url_error(err, errlen, "could not be checked: no memory");
+        return ngx_http_foodsvc_redis_url_error(err, errlen, "the url could not be checked: no memory");
     }
 
     p = ngx_sprintf(u.url.data, ngx_strchr(parsed.host, ':') ? "[%s]:%ui" : "%s:%ui", parsed.host, parsed.port);
@@ -206,14 +220,14 @@ ngx_http_foodsvc_redis_check(ngx_pool_t *pool, ngx_str_t *url, u_char *err, size
     u.default_port = NGX_HTTP_FOODSVC_REDIS_PORT;
 
     if (ngx_parse_url(pool, &u) != NGX_OK || u.naddrs == 0) {
-        return ngx_http_foodsvc_redis_url_error(err, errlen, u.err ? u.err : "has no address");
+        return ngx_http_foodsvc_redis_url_error(err, errlen, u.err ? u.err : "the url has no address");
     }
 
     /* the url again, with the address in the host's place: addrs[0].name is "address:port" */
 
     address = u.addrs[0].name;
 
-    tail = last = url->data + url->len;
+    last = url->data + url->len;
     p = url->data + 8;
 
     for (s = p; s < last; s++) {
@@ -229,7 +243,7 @@ ngx_http_foodsvc_redis_check(ngx_pool_t *pool, ngx_str_t *url, u_char *err, size
 
     s = ngx_pnalloc(pool, len + 1);
     if (s == NULL) {
-        return ngx_http_foodsvc_redis_url_error(err, errlen, "could not be checked: no memory");
+        return ngx_http_foodsvc_redis_url_error(err, errlen, "the url could not be checked: no memory");
     }
 
     p = ngx_cpymem(s, url->data, p - url->data);

@@ -1,6 +1,6 @@
 /*
- * The writes that Redis has not taken yet: a tree by order id for looking up, a queue for sending in order. Bounded: when
- * Redis is away for long, the caller learns that one was lost and distrusts the cache instead of growing.
+ * The writes that Redis has not taken yet: a tree by order id for looking up, a queue for sending in order. Bounded:
+ * when Redis is away for long, the caller learns that one was lost and distrusts the cache instead of growing.
  */
 #include "ngx_http_foodsvc_redis_writes.h"
 
