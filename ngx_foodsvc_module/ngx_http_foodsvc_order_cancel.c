@@ -81,6 +81,11 @@ ngx_http_foodsvc_order_not_cancelled(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_
         ngx_http_foodsvc_reply_store(ctx, change->rc, change->err);
 
     } else {
+        if (change->order->status == FOODSVC_ORDER_CANCELLED && foodsvc_order_owes(change->order)) {
+            /* Its first cancel was perhaps not told to anybody: a repeat helps. */
+            ngx_http_foodsvc_flow_nudge(change->order);
+        }
+
         ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_BAD_REQUEST, "Could not cancel order with id %s: its status is %s",
                                       ctx->id, foodsvc_status_name(change->order->status));
     }

@@ -187,8 +187,8 @@ ngx_http_foodsvc_order_payment_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_fo
 
 
 /*
- * Nobody knows how its payment ended, or the refusal could not be stored: the order owes its payment and will be asked for
- * again, so a client that hears "refused" and orders anew might pay twice. The cleanup nudges.
+ * Nobody knows how its payment ended, or the refusal could not be stored: the order owes its payment and will be
+ * asked for again, so a client that hears "refused" and orders anew might pay twice. The cleanup nudges.
  */
 static void
 ngx_http_foodsvc_order_payment_open(ngx_http_foodsvc_ctx_t *ctx)
@@ -233,13 +233,20 @@ ngx_http_foodsvc_order_fail(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, char
 static void
 ngx_http_foodsvc_order_failed(ngx_http_foodsvc_op_t *op)
 {
-    size_t                          len;
-    ngx_http_foodsvc_ctx_t         *ctx;
-    foodsvc_store_change_op_t      *change = &((ngx_http_foodsvc_store_op_t *) op)->u.change;
-    ngx_http_foodsvc_order_post_t  *flow;
+    size_t                      len;
+    ngx_http_foodsvc_ctx_t     *ctx;
+    foodsvc_store_change_op_t  *change = &((ngx_http_foodsvc_store_op_t *) op)->u.change;
 
     ctx = ngx_http_foodsvc_flow_arrived(op);
-    flow = ctx ? ctx->flow : NULL;
+
+    if (change->rc == FOODSVC_STORE_NOT_FOUND) {
+        /* Deleted in the meantime. */
+        if (ctx) {
+            ngx_http_foodsvc_order_reply_failed(ctx);
+        }
+
+        return;
+    }
 
     if (change->rc != FOODSVC_STORE_OK) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,

@@ -86,7 +86,7 @@ POST /v1/orders
 {"items":[{"product":"Lasagna"}],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"}
 --- error_code: 500
 --- response_body_like chomp
-^\{"detail":"PaymentService gave no answer; the payment of order [0-9a-f-]{36} is open"\}$
+"detail":"PaymentService gave no answer.*payment of order [0-9a-f-]{36} is open"
 --- after
 take OrderService =~ "body": "\{\\"metadata\\":\{\\"receiver\\":\\"OrderService\\".*\\"status\\":\\"created\\"\}".*"content_type": "application/json", "delivery_mode": 2,.*"message_id"
 

@@ -164,7 +164,7 @@ POST /v1/payments
 === TEST 14: what would break a header, a path and a queue's name does not get that far
 --- request eval
 "POST /v1/payments\n" . '{"items":[{"product":"Lasagna"}],"metadata":{"receiver":"' . 'r' x 256 . '","order_id":"x\\r\\nX-Evil: 1"'
-    . ',"customer_id":"../x"}}'
+    . ',"customer_id":""}}'
 --- error_code: 422
 --- response_body_like: "loc":\["body","metadata","receiver"\].*"loc":\["body","metadata","order_id"\].*"loc":\["body","metadata","customer_id"\]
 
@@ -187,3 +187,15 @@ POST /v1/payments
 --- error_code: 503
 --- response_headers
 Retry-After: 1
+
+
+
+=== TEST 17: ids that are no UUIDs stay one part of a path and of a header
+--- before: drop payments 'a b/%'
+--- request
+POST /v1/payments
+{"items":[{"product":"Lasagna"}],"metadata":{"receiver":"OrderService","order_id":"a b/%","customer_id":"../x?y#z"}}
+--- customer_service: location / { return 404 '{"detail":"$request_uri $http_idempotency_key"}'; }
+--- error_code: 400
+--- response_body chomp
+{"detail":"/v1/customers/..%2Fx%3Fy%23z/billing a%20b%2F%25-payment"}
