@@ -145,7 +145,7 @@ def sim_conf(settings):
     values = _values(settings)
     wanted = {f"{name}_port": settings.ports[name] for name in ("customer", "delivery", "kitchen", "card")}
     wanted |= {"speed": values["SPEED"], "amqp_url": values["AMQP_URL"], "api_key_file": values["API_KEY_FILE"],
-               "ca_file": values["CA_CERT"]}
+               "ca_file": values["CA_CERT"], "state": os.path.join(settings.run, "data/sim.jsonl")}
     return override(template("sim.conf", ""), wanted)
 
 
