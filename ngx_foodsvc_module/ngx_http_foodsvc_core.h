@@ -50,6 +50,7 @@ ngx_int_t ngx_http_foodsvc_read_file(ngx_conf_t *cf, ngx_str_t *path, size_t max
 /* --- ngx_http_foodsvc_key.c --- */
 
 ngx_int_t ngx_http_foodsvc_key_init(ngx_log_t *log);
+void ngx_http_foodsvc_key_done(void);
 /* True: the request shows a key whose hash is one of conf's. */
 ngx_uint_t ngx_http_foodsvc_key_ok(ngx_http_request_t *r, ngx_http_foodsvc_loc_conf_t *conf);
 

@@ -25,6 +25,14 @@ ngx_http_foodsvc_key_init(ngx_log_t *log)
 }
 
 
+void
+ngx_http_foodsvc_key_done(void)
+{
+    EVP_MD_CTX_free(ngx_http_foodsvc_digest);
+    ngx_http_foodsvc_digest = NULL;
+}
+
+
 static ngx_str_t *
 ngx_http_foodsvc_key_shown(ngx_http_request_t *r)
 {

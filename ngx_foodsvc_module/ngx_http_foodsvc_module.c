@@ -222,6 +222,7 @@ ngx_http_foodsvc_exit_process(ngx_cycle_t *cycle)
     ngx_http_foodsvc_publisher_exit_process(cycle);
     ngx_http_foodsvc_store_exit_process(cycle);
     ngx_http_foodsvc_redis_exit_process(cycle);
+    ngx_http_foodsvc_key_done();
 }
 
 

@@ -342,7 +342,8 @@ ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, sr->connection->log, 0, "foodsvc call %s %s: rc:%i status:%ui", call->service,
                    call->path, rc, call->status);
 
-    if (rc == NGX_OK && u && u->header_sent && ngx_http_foodsvc_call_whole(sr)) {
+    /* what has no status line nginx takes for HTTP/0.9, and for an answer */
+    if (rc == NGX_OK && u && u->header_sent && sr->http_version > NGX_HTTP_VERSION_9 && ngx_http_foodsvc_call_whole(sr)) {
         b = sr->out ? sr->out->buf : NULL;
 
         if (b) {
