@@ -32,6 +32,7 @@ typedef struct {
     const char  *customer;              /* --customer */
     const char  *queue;                 /* --queue */
     int64_t      timeout;               /* --timeout, ms; 0: not given */
+    const char  *until;                 /* --until, a status; NULL: not given */
     bool         quiet, flush;          /* --quiet, --flush */
 } ctl_t;
 

@@ -15,7 +15,7 @@
 enum {
     CTL_ORDER_URL = 0x100, CTL_PAYMENT_URL, CTL_API_KEY, CTL_CA_CERT, CTL_MONGO_URL, CTL_REDIS_URL, CTL_AMQP_URL,
     CTL_JSON,
-    CTL_ITEM, CTL_CUSTOMER, CTL_QUEUE, CTL_TIMEOUT, CTL_QUIET, CTL_FLUSH
+    CTL_ITEM, CTL_CUSTOMER, CTL_QUEUE, CTL_TIMEOUT, CTL_UNTIL, CTL_QUIET, CTL_FLUSH
 };
 
 static const struct argp_option ctl_settings[] = {
@@ -43,6 +43,7 @@ static const struct argp_option ctl_place_options[] = {
 
 static const struct argp_option ctl_watch_options[] = {
     { "timeout", CTL_TIMEOUT, "SECONDS", 0, "give up after this long (default: never)", 0 },
+    { "until", CTL_UNTIL, "STATUS", 0, "end here already: as soon as the order has taken this status", 0 },
     { 0 }
 };
 
@@ -205,6 +206,7 @@ ctl_parse_command(int key, char *arg, struct argp_state *state)
 {
     ctl_reading_t *reading = state->input;
     ctl_t         *ctl = reading->ctl;
+    foodsvc_status_e  status;
 
     switch (key) {
     case ARGP_KEY_INIT:
@@ -224,6 +226,12 @@ ctl_parse_command(int key, char *arg, struct argp_state *state)
         return 0;
     case CTL_TIMEOUT:
         return ctl_parse_timeout(reading, arg);
+    case CTL_UNTIL:
+        if (!foodsvc_status_parse(arg, strlen(arg), &status)) {
+            return ctl_usage(reading, "--until takes a status, as delivered");
+        }
+        reading->ctl->until = arg;
+        return 0;
     case CTL_QUIET:
         ctl->quiet = true;
         return 0;

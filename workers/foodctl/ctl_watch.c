@@ -47,7 +47,13 @@ ctl_watch_show(ctl_watch_t *watch, const char *status)
     snprintf(watch->last, sizeof(watch->last), "%s", status);
 }
 
-/* Shows what is new. True: the order is at its end. */
+static bool
+ctl_watch_enough(const ctl_watch_t *watch)
+{
+    return watch->ctl->until != NULL && strcmp(watch->last, watch->ctl->until) == 0;
+}
+
+/* Shows what is new. True: the order is at its end, or where the watch was to end. */
 static bool
 ctl_watch_order(ctl_watch_t *watch, const json_t *order)
 {
@@ -64,12 +70,15 @@ ctl_watch_order(ctl_watch_t *watch, const json_t *order)
         if (past != NULL) {
             ctl_watch_show(watch, past);
         }
+        if (ctl_watch_enough(watch)) {
+            return true;
+        }
     }
     if (status == NULL || !foodsvc_status_parse(status, strlen(status), &known)) {
         return false;
     }
     ctl_watch_show(watch, status);
-    return foodsvc_status_final(known) || known == FOODSVC_PAYMENT_FAILED;
+    return foodsvc_status_final(known) || known == FOODSVC_PAYMENT_FAILED || ctl_watch_enough(watch);
 }
 
 static int
@@ -89,6 +98,7 @@ ctl_order_watch(ctl_t *ctl)
     ctl_watch_t            watch = { .ctl = ctl, .live = isatty(STDOUT_FILENO) && !ctl->json,
                                      .colours = ctl_colours() };
     const char            *base = ctl_need(ctl, ctl->order_url, "ORDER_URL");
+    const char            *failed = foodsvc_status_name(FOODSVC_PAYMENT_FAILED);
     ctl_answer_t           answer;
     char                   id[FOODSVC_UUID_TEXT + 1], path[128];
     int64_t                answered;
@@ -107,8 +117,8 @@ ctl_order_watch(ctl_t *ctl)
                 ended = ctl_watch_order(&watch, answer.json);
                 ctl_answer_free(&answer);
                 if (ended) {
-                    return ctl_watch_end(&watch, strcmp(watch.last, foodsvc_status_name(FOODSVC_PAYMENT_FAILED)) == 0
-                                                 ? CTL_FAILED : CTL_OK);
+                    return ctl_watch_end(&watch, !ctl_watch_enough(&watch)
+                                                 && (ctl->until || strcmp(watch.last, failed) == 0) ? CTL_FAILED : CTL_OK);
                 }
             } else if (answer.status < 500 || !silent) {
                 ctl_watch_end(&watch, 0);
