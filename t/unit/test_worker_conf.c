@@ -1,4 +1,7 @@
-/* worker_conf.h: sources and their order, types, and errors that name the place and the cure; each bad case ends a child process. */
+/*
+ * worker_conf.h: sources and their order, types, and errors that name the place and the cure; each bad case ends a
+ * child process.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,12 +35,15 @@ static bool is_url(const char *value, char *err, size_t errlen)
 
 
 static const worker_conf_option_t options[] = {
-    { .key = "the_url", .type = WORKER_CONF_TEXT, .offset = offsetof(values_t, url), .value = "x://default", .check = is_url,
+    { .key = "the_url", .type = WORKER_CONF_TEXT, .offset = offsetof(values_t, url), .value = "x://default",
+      .check = is_url,
       .help = "h", .reload = true },
     { .key = "key", .type = WORKER_CONF_SECRET, .offset = offsetof(values_t, key), .help = "h" },
     { .key = "path", .type = WORKER_CONF_PATH, .offset = offsetof(values_t, path), .help = "h" },
-    { .key = "n", .type = WORKER_CONF_INT, .offset = offsetof(values_t, n), .value = "5", .min = 1, .max = 10, .help = "h" },
-    { .key = "wait", .type = WORKER_CONF_MS, .offset = offsetof(values_t, wait), .value = "10s", .help = "h", .reload = true },
+    { .key = "n", .type = WORKER_CONF_INT, .offset = offsetof(values_t, n), .value = "5", .min = 1, .max = 10,
+      .help = "h" },
+    { .key = "wait", .type = WORKER_CONF_MS, .offset = offsetof(values_t, wait), .value = "10s", .help = "h",
+      .reload = true },
     { .key = "speed", .type = WORKER_CONF_REAL, .offset = offsetof(values_t, speed), .value = "1.5", .help = "h" },
     { .key = "loud", .type = WORKER_CONF_BOOL, .offset = offsetof(values_t, loud), .value = "off", .help = "h" },
     { .key = "level", .type = WORKER_CONF_NAME, .offset = offsetof(values_t, level), .value = "low", .names = levels,
@@ -139,8 +145,8 @@ static void later_sources_win(void **state)
 
     setenv("FOODSVC_N", "7", 1);
     setenv("FOODSVC_THE_URL", "x://environment", 1);
-    conf = open_with("n = 6\nthe_url=x://file\n wait = 500ms \nlevel = high\nrule = a\nrule = b # c\nspeed = 2\n", &values,
-                     &args, "--the-url=x://flag", "--loud");
+    conf = open_with("n = 6\nthe_url=x://file\n wait = 500ms \nlevel = high\nrule = a\nrule = b # c\nspeed = 2\n",
+                     &values, &args, "--the-url=x://flag", "--loud");
     assert_int_equal(values.n, 7);
     assert_string_equal(values.url, "x://flag");
     assert_int_equal(values.wait, 500);

@@ -1,6 +1,6 @@
 /*
- * A debt goes through queue -> (address ->) call -> settle(). settle() is the one place that fires the callback and frees the debt.
- * What is called for which debt stands in the table `kinds`; what an answer means, in judge().
+ * A debt goes through queue -> (address ->) call -> settle(). settle() is the one place that fires the callback and
+ * frees the debt. What is called for which debt stands in the table `kinds`; what an answer means, in judge().
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,10 +51,12 @@ struct owed_s {
 
 static const kind_t kinds[] = {
     { FOODSVC_OWES_PAYMENT, FOODSVC_PAYMENT_SERVICE, FOODSVC_PATH_PAYMENTS, FOODSVC_KEY_PAYMENT_FORMAT, true, true },
-    { FOODSVC_OWES_DELIVERY, FOODSVC_DELIVERY_SERVICE, FOODSVC_PATH_DELIVERIES, FOODSVC_KEY_DELIVERY_FORMAT, false, true },
+    { FOODSVC_OWES_DELIVERY, FOODSVC_DELIVERY_SERVICE, FOODSVC_PATH_DELIVERIES, FOODSVC_KEY_DELIVERY_FORMAT, false,
+      true },
     { FOODSVC_OWES_KITCHEN, FOODSVC_KITCHEN_SERVICE, FOODSVC_PATH_KITCHEN, FOODSVC_KEY_KITCHEN_FORMAT, false, true },
     { FOODSVC_OWES_DELIVERY_CANCEL, FOODSVC_DELIVERY_SERVICE, FOODSVC_PATH_DELIVERY_CANCEL_FORMAT, NULL, false, false },
-    { FOODSVC_OWES_REIMBURSEMENT, FOODSVC_PAYMENT_SERVICE, FOODSVC_PATH_REIMBURSE, FOODSVC_KEY_REIMBURSE_FORMAT, true, true }
+    { FOODSVC_OWES_REIMBURSEMENT, FOODSVC_PAYMENT_SERVICE, FOODSVC_PATH_REIMBURSE, FOODSVC_KEY_REIMBURSE_FORMAT, true,
+      true }
 };
 
 static const foodsvc_json_limits_t limits = { FOODSVC_JSON_MAX_SIZE, FOODSVC_JSON_MAX_DEPTH };
@@ -220,7 +222,8 @@ static void answered(void *ctx, const worker_http_answer_t *answer)
 
     result.has_change = what != FOODSVC_OWES_PAYMENT;
     if (what == FOODSVC_OWES_DELIVERY || what == FOODSVC_OWES_KITCHEN) {
-        if (!foodsvc_scheduled_parse(debt->service, answer->body, answer->len, &limits, &result.change, result.reason)) {
+        if (!foodsvc_scheduled_parse(debt->service, answer->body, answer->len, &limits, &result.change,
+                                     result.reason)) {
             char  why[FOODSVC_ERR];
 
             memcpy(why, result.reason, sizeof(why));
@@ -246,7 +249,8 @@ static void call(debt_t *debt, const char *method, const char *path, const char 
     char                   err[FOODSVC_ERR] = "", url[URL_BYTES];
     const char            *base;
     worker_http_request_t  request = {
-        .method = method, .url = url, .body = body, .len = len, .idempotency_key = key, .timeout_ms = owed->conf.timeout_ms,
+        .method = method, .url = url, .body = body, .len = len, .idempotency_key = key,
+        .timeout_ms = owed->conf.timeout_ms,
         .done = done, .ctx = debt,
         .api_key = debt->kind->api_key && owed->conf.api_key[0] ? owed->conf.api_key : NULL
     };

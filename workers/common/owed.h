@@ -1,13 +1,15 @@
 /*
- * Doing what an order owes: the calls to PaymentService, CustomerService, DeliveryService and KitchenService, for orderd and sweepd.
+ * Doing what an order owes: the calls to PaymentService, CustomerService, DeliveryService and KitchenService, for
+ * orderd and sweepd.
  *
- * One debt at a time: owed_start() queues it, owed_run() calls, and `done` gets what to store. Each call carries an idempotency
- * key that is made of the order's id, so doing a debt twice costs nothing; who calls holds the order's claim all the same.
- * What an answer means:
+ * One debt at a time: owed_start() queues it, owed_run() calls, and `done` gets what to store. Each call carries an
+ * idempotency key that is made of the order's id, so doing a debt twice costs nothing; who calls holds the order's
+ * claim all the same. What an answer means:
  *   DONE      2xx that can be read; 404 from DeliveryService's cancel (nothing to cancel);
  *             PaymentService's 400, 409, 410 and 422 to a payment request: then the change is paymentFailed
  *   REFUSED   400, 409, 410, 422 otherwise, and 404 from CustomerService: asking again will hardly help
- *   LATER     all else: nobody there, no answer, a 5xx, an answer that can't be read, 401 (our key is wrong), an unknown url
+ *   LATER     all else: nobody there, no answer, a 5xx, an answer that can't be read, 401 (our key is wrong), an
+ *             unknown url
  * A service that was unreachable several times in a row is left alone for a short while: its debts are LATER at once.
  * One thread.
  */
@@ -29,9 +31,11 @@ typedef enum {
 typedef struct {
     owed_rc_e         rc;
     foodsvc_owes_e    what;
-    bool              has_change;               /* DONE, and there is something to store (an accepted payment request has nothing) */
+    /* DONE, and there is something to store (an accepted payment request has nothing) */
+    bool              has_change;
     foodsvc_change_t  change;
-    char              reason[FOODSVC_ERR];      /* unless DONE: one line, "DeliveryService answered 503"; no card data */
+    /* unless DONE: one line, "DeliveryService answered 503"; no card data */
+    char              reason[FOODSVC_ERR];
 } owed_result_t;
 
 /* Exactly once for each owed_start(), from owed_run(), worker_http_run() or worker_http_close(). */

@@ -8,7 +8,9 @@ enum { OPEN, DONE, ACKED };
 
 static unsigned char *state_at(const worker_acks_t *acks, size_t i)
 {
-    return &acks->states[(acks->first + i) % acks->room];
+    size_t  at = acks->first + i;
+
+    return &acks->states[at < acks->room ? at : at - acks->room];
 }
 
 
@@ -66,7 +68,8 @@ void worker_acks_done(worker_acks_t *acks, uint64_t tag)
 
 
 /*
- * `multiple` names the last tag of the finished front that is not acknowledged yet: the broker refuses one that it no longer knows.
+ * `multiple` names the last tag of the finished front that is not acknowledged yet: the broker refuses one that it no
+ * longer knows.
  */
 bool worker_acks_next(const worker_acks_t *acks, uint64_t *tag, bool *multiple)
 {
@@ -100,7 +103,7 @@ void worker_acks_sent(worker_acks_t *acks, uint64_t tag, bool multiple)
         }
     }
     while (acks->n > 0 && *state_at(acks, 0) == ACKED) {
-        acks->first = (acks->first + 1) % acks->room;
+        acks->first = acks->first + 1 < acks->room ? acks->first + 1 : 0;
         acks->n--;
         acks->base++;
     }

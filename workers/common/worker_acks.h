@@ -1,7 +1,7 @@
 /*
- * Which delivered messages are still unfinished, and what to acknowledge next: with `multiple` up to the lowest unfinished
- * tag, one by one beyond it, so that a message that takes long holds back neither the others nor the prefetch window.
- * Pure; tags are those of one channel, which the broker counts from 1 without gaps.
+ * Which delivered messages are still unfinished, and what to acknowledge next: with `multiple` up to the lowest
+ * unfinished tag, one by one beyond it, so that a message that takes long holds back neither the others nor the
+ * prefetch window. Pure; tags are those of one channel, which the broker counts from 1 without gaps.
  */
 #ifndef WORKER_ACKS_H
 #define WORKER_ACKS_H

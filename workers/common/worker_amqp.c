@@ -1,10 +1,10 @@
 /*
  * The connection's life and the intake of frames.
  *
- * States: no `state` (waiting for next_try), or connected. Anything that goes wrong while connected only sets `broken`; the
- * connection is given up at the end of worker_amqp_run(), never under a caller's feet. Frames are taken one by one without waiting, since
- * amqp_read_message() would block for a body that is still on its way; buffers are released after each frame, all its bytes
- * being copied by then.
+ * States: no `state` (waiting for next_try), or connected. Anything that goes wrong while connected only sets
+ * `broken`; the connection is given up at the end of worker_amqp_run(), never under a caller's feet. Frames are taken
+ * one by one without waiting, since amqp_read_message() would block for a body that is still on its way; buffers are
+ * released after each frame, all its bytes being copied by then.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,7 +202,7 @@ static int64_t header_int(const amqp_basic_properties_t *properties, const char 
     int64_t                    n = 0;
 
     switch (value ? value->kind : 0) {
-    case AMQP_FIELD_KIND_I8: n = value->value.i8; break;
+    case AMQP_FIELD_KIND_I8: n = value->value.u8; break;
     case AMQP_FIELD_KIND_I16: n = value->value.i16; break;
     case AMQP_FIELD_KIND_I32: n = value->value.i32; break;
     case AMQP_FIELD_KIND_I64: n = value->value.i64; break;

@@ -1,11 +1,12 @@
 /*
- * RabbitMQ for a worker: one connection with one channel, driven by the caller's poll loop, with a consumer (optional) and confirmed publishes.
+ * RabbitMQ for a worker: one connection with one channel, driven by the caller's poll loop, with a consumer
+ * (optional) and confirmed publishes.
  *
- * The caller polls worker_amqp_fd() for reading, for at most worker_amqp_wait() ms, and calls worker_amqp_run(), which connects when that is due,
- * takes all frames that the socket holds, and fires the callbacks. Connecting blocks for at most the time-out (twice: TCP and login);
- * nothing else does. On any failure (a closed channel, a cancelled consumer, silence for two heartbeats) the connection is
- * given up as a whole, `down` fires, and a new one is made after a backoff; unacknowledged messages then come again.
- * One thread.
+ * The caller polls worker_amqp_fd() for reading, for at most worker_amqp_wait() ms, and calls worker_amqp_run(),
+ * which connects when that is due, takes all frames that the socket holds, and fires the callbacks. Connecting blocks
+ * for at most the time-out (twice: TCP and login); nothing else does. On any failure (a closed channel, a cancelled
+ * consumer, silence for two heartbeats) the connection is given up as a whole, `down` fires, and a new one is made
+ * after a backoff; unacknowledged messages then come again. One thread.
  */
 #ifndef WORKER_AMQP_H
 #define WORKER_AMQP_H
@@ -35,7 +36,8 @@ typedef struct {
 
 typedef enum {
     WORKER_AMQP_CONFIRMED,
-    WORKER_AMQP_REFUSED,        /* returned as unroutable, or nacked; the queues are declared again before the next publish */
+    /* returned as unroutable, or nacked; the queues are declared again before the next publish */
+    WORKER_AMQP_REFUSED,
     WORKER_AMQP_LOST            /* the connection ended before the confirm: it may have arrived */
 } worker_amqp_rc_e;
 
@@ -47,7 +49,8 @@ typedef struct {
     const char                  *body;          /* borrowed for the call */
     size_t                       len;
     const char                  *message_id;    /* NULL: none, or the original's */
-    const worker_amqp_message_t *original;      /* its properties and headers are kept; NULL: content type and persistence only */
+    /* its properties and headers are kept; NULL: content type and persistence only */
+    const worker_amqp_message_t *original;
     const char                  *reason;        /* NULL: no headers of ours; else reason, attempts and first are set */
     int64_t                      attempts;
     const char                  *first;
@@ -78,7 +81,10 @@ bool worker_amqp_url_check(const char *url, char *err, size_t errlen);
 
 /* Doesn't connect; url and the other texts are copied. NULL: no memory or a bad url. */
 worker_amqp_t *worker_amqp_open(const worker_amqp_conf_t *conf);
-/* Closes politely (what was sent before is taken by the broker), or at once when it is not connected. Fires LOST, not down. NULL is fine. */
+/*
+ * Closes politely (what was sent before is taken by the broker), or at once when it is not connected. Fires LOST,
+ * not down. NULL is fine.
+ */
 void worker_amqp_close(worker_amqp_t *amqp);
 
 /* -1 while not connected. */
@@ -97,7 +103,10 @@ bool worker_amqp_ack(worker_amqp_t *amqp, uint64_t tag, bool multiple);
 bool worker_amqp_publish(worker_amqp_t *amqp, const worker_amqp_publish_t *publish);
 /* Declares a durable queue with no arguments on this connection and all later ones, once. False: not now. */
 bool worker_amqp_declare(worker_amqp_t *amqp, const char *queue);
-/* Stops the consumer; messages that still arrive are dropped unacknowledged, so that the broker gives them to others. */
+/*
+ * Stops the consumer; messages that still arrive are dropped unacknowledged, so that the broker gives them to
+ * others.
+ */
 void worker_amqp_stop(worker_amqp_t *amqp);
 /* How many publishes wait for their confirm. */
 size_t worker_amqp_unconfirmed(const worker_amqp_t *amqp);

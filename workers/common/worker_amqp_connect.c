@@ -1,6 +1,7 @@
 /*
  * Making the connection. rabbitmq-c can wait for ever where the peer is silent, so the kernel watches instead: with
- * TCP_USER_TIMEOUT and keepalive a dead or stuck peer becomes an error of the socket, which ends any wait in the library.
+ * TCP_USER_TIMEOUT and keepalive a dead or stuck peer becomes an error of the socket, which ends any wait in the
+ * library.
  */
 #include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
@@ -104,7 +105,8 @@ static bool open_socket(worker_amqp_t *amqp, const struct amqp_connection_info *
 
 static bool login(worker_amqp_t *amqp, const struct amqp_connection_info *info, char *err, size_t errlen)
 {
-    static const char *const names[] = { "consumer_cancel_notify", "connection.blocked", "authentication_failure_close" };
+    static const char *const names[] = { "consumer_cancel_notify", "connection.blocked",
+                                         "authentication_failure_close" };
     amqp_table_entry_t       capabilities[3], entry;
     amqp_table_t             properties = { .num_entries = 1, .entries = &entry };
     amqp_rpc_reply_t         reply;
@@ -121,8 +123,8 @@ static bool login(worker_amqp_t *amqp, const struct amqp_connection_info *info, 
 
     /* A url that ends with the host's "/" means the default vhost, as in most clients. */
     reply = amqp_login_with_properties(amqp->state, info->vhost[0] ? info->vhost : "/", AMQP_DEFAULT_MAX_CHANNELS,
-                                       AMQP_DEFAULT_FRAME_SIZE, amqp->conf.heartbeat, &properties, AMQP_SASL_METHOD_PLAIN, info->user,
-                                       info->password);
+                                       AMQP_DEFAULT_FRAME_SIZE, amqp->conf.heartbeat, &properties,
+                                       AMQP_SASL_METHOD_PLAIN, info->user, info->password);
     return worker_amqp_reply_ok(reply, "login", err, errlen);
 }
 

@@ -1,7 +1,8 @@
 /*
- * Publishing with confirms. Tags count from 1 on each connection; the flights are kept in their order, so an answer with
- * `multiple` takes them from the front. A returned message carries no tag, and need not have an id: all flights to its queue
- * count as refused. That errs to the safe side, since whoever publishes does it again and whoever consumes drops duplicates.
+ * Publishing with confirms. Tags count from 1 on each connection; the flights are kept in their order, so an answer
+ * with `multiple` takes them from the front. A returned message carries no tag, and need not have an id: all flights
+ * to its queue count as refused. That errs to the safe side, since whoever publishes does it again and whoever
+ * consumes drops duplicates.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -17,7 +18,9 @@
 
 static worker_amqp_flight_t *flight_at(worker_amqp_t *amqp, size_t i)
 {
-    return &amqp->flights[(amqp->first + i) % amqp->room];
+    size_t  at = amqp->first + i;
+
+    return &amqp->flights[at < amqp->room ? at : at - amqp->room];
 }
 
 
@@ -61,7 +64,8 @@ static worker_amqp_flight_t flight_take(worker_amqp_t *amqp, size_t i)
     for (; i > 0; i--) {
         *flight_at(amqp, i) = *flight_at(amqp, i - 1);
     }
-    amqp->first = (amqp->first + 1) % amqp->room;
+    flight_at(amqp, 0)->queue = NULL;
+    amqp->first = amqp->first + 1 < amqp->room ? amqp->first + 1 : 0;
     amqp->nflights--;
     return flight;
 }
@@ -226,8 +230,8 @@ bool worker_amqp_publish(worker_amqp_t *amqp, const worker_amqp_publish_t *publi
         free(queue);
         return false;
     }
-    rc = amqp_basic_publish(amqp->state, WORKER_AMQP_CHANNEL, amqp_empty_bytes, amqp_cstring_bytes(publish->queue), 1, 0,
-                            &properties, body);
+    rc = amqp_basic_publish(amqp->state, WORKER_AMQP_CHANNEL, amqp_empty_bytes, amqp_cstring_bytes(publish->queue),
+                            1, 0, &properties, body);
     empty_amqp_pool(&pool);
     if (rc != AMQP_STATUS_OK) {
         worker_amqp_break(amqp, amqp_error_string2(rc));

@@ -1,6 +1,6 @@
 /*
- * One blocking connection. An exchange appends its commands, reads as many replies, and gives the connection up on the first
- * I/O error: what is left in the socket then must not be taken for the answer to something else.
+ * One blocking connection. An exchange appends its commands, reads as many replies, and gives the connection up on
+ * the first I/O error: what is left in the socket then must not be taken for the answer to something else.
  */
 #include <errno.h>
 #include <hiredis.h>
@@ -11,7 +11,7 @@
 
 #include "foodsvc_codec.h"
 #include "foodsvc_time.h"
-#include "worker_cache.h"
+#include "worker_cache_url.h"
 #include "worker_log.h"
 
 #define KEPT_MAX        4096
@@ -27,15 +27,8 @@ typedef struct {
     bool    done;
 } entry_t;
 
-typedef struct {
-    char  path[108];        /* a unix socket, or "" */
-    char  host[256];
-    int   port, db;
-    char  user[128], password[256];
-} address_t;
-
 struct worker_cache_s {
-    address_t      address;
+    worker_cache_url_t      address;
     int64_t        timeout_ms;
     redisContext  *redis;           /* NULL: not connected */
     int64_t        next_try, backoff;
@@ -45,98 +38,6 @@ struct worker_cache_s {
 };
 
 
-/* --- address --- */
-
-static bool bad(char *err, size_t errlen)
-{
-    snprintf(err, errlen, "not a Redis url; write redis://[[user]:password@]host[:port][/db] or unix:/path");
-    return false;
-}
-
-
-/* Percent-decodes from..to into text; false when it doesn't fit or is no such coding. */
-static bool decode(const char *from, const char *to, char *text, size_t size)
-{
-    size_t  n = 0;
-
-    while (from < to && n + 1 < size) {
-        unsigned  c;
-
-        if (*from == '%') {
-            if (to - from < 3 || sscanf(from + 1, "%2x", &c) != 1 || c == 0) {
-                return false;
-            }
-            text[n++] = (char) c;
-            from += 3;
-        } else {
-            text[n++] = *from++;
-        }
-    }
-    text[n] = '\0';
-    return from == to;
-}
-
-
-static bool address_parse(const char *url, address_t *address, char *err, size_t errlen)
-{
-    const char  *rest, *end, *at, *colon;
-    char         number[8], *stop;
-
-    memset(address, 0, sizeof(*address));
-    address->port = 6379;
-    if (strncmp(url, "unix:/", 6) == 0) {
-        return decode(url + 5, url + strlen(url), address->path, sizeof(address->path)) || bad(err, errlen);
-    }
-    if (strncmp(url, "redis://", 8) != 0) {
-        return bad(err, errlen);
-    }
-    rest = url + 8;
-    end = rest + strcspn(rest, "/?#");
-    if (*end == '/' && end[1]) {
-        address->db = (int) strtol(end + 1, &stop, 10);
-        if (*stop || address->db < 0 || address->db > 9999) {
-            return bad(err, errlen);
-        }
-    } else if (*end && *end != '/') {
-        return bad(err, errlen);
-    }
-    at = memrchr(rest, '@', (size_t) (end - rest));
-    if (at) {
-        colon = memchr(rest, ':', (size_t) (at - rest));
-        if (!decode(rest, colon ? colon : at, address->user, sizeof(address->user))
-            || (colon && !decode(colon + 1, at, address->password, sizeof(address->password))))
-        {
-            return bad(err, errlen);
-        }
-        rest = at + 1;
-    }
-    colon = memrchr(rest, ':', (size_t) (end - rest));
-    if (colon && memchr(colon, ']', (size_t) (end - colon)) == NULL) {
-        if (!decode(colon + 1, end, number, sizeof(number))) {
-            return bad(err, errlen);
-        }
-        address->port = (int) strtol(number, &stop, 10);
-        if (*stop || stop == number || address->port < 1 || address->port > 65535) {
-            return bad(err, errlen);
-        }
-        end = colon;
-    }
-    if (*rest == '[' && end > rest + 1 && end[-1] == ']') {
-        rest++;
-        end--;
-    }
-    return (end > rest && decode(rest, end, address->host, sizeof(address->host))) || bad(err, errlen);
-}
-
-
-bool worker_cache_url_check(const char *url, char *err, size_t errlen)
-{
-    address_t  address;
-
-    return address_parse(url, &address, err, errlen);
-}
-
-
 /* --- the connection --- */
 
 worker_cache_t *worker_cache_open(const char *url, int64_t timeout_ms)
@@ -144,7 +45,7 @@ worker_cache_t *worker_cache_open(const char *url, int64_t timeout_ms)
     worker_cache_t  *cache = calloc(1, sizeof(*cache));
     char             err[256];
 
-    if (cache == NULL || !address_parse(url, &cache->address, err, sizeof(err))
+    if (cache == NULL || !worker_cache_url_parse(url, &cache->address, err, sizeof(err))
         || (cache->kept = calloc(KEPT_MAX, sizeof(entry_t))) == NULL)
     {
         free(cache);
@@ -238,7 +139,7 @@ static bool greet(worker_cache_t *cache, int argc, const char **argv)
 
 static bool connect_now(worker_cache_t *cache)
 {
-    const address_t  *address = &cache->address;
+    const worker_cache_url_t  *address = &cache->address;
     const char       *auth[] = { "AUTH", address->user, address->password };
     const char       *word[] = { "AUTH", address->password };
     const char       *ping[] = { "PING" };
@@ -406,7 +307,9 @@ bool worker_cache_orders(worker_cache_t *cache, foodsvc_order_t *const *orders, 
 
 static redisReply *ask(worker_cache_t *cache, const foodsvc_cache_cmd_t *cmd)
 {
-    if (!ready(cache) || redisAppendCommandArgv(cache->redis, cmd->argc, (const char **) cmd->argv, cmd->lens) != REDIS_OK) {
+    if (!ready(cache)
+        || redisAppendCommandArgv(cache->redis, cmd->argc, (const char **) cmd->argv, cmd->lens) != REDIS_OK)
+    {
         return NULL;
     }
     return reply(cache);
@@ -424,7 +327,8 @@ bool worker_cache_url(worker_cache_t *cache, const char *service, char *url, siz
     if (answer == NULL) {
         return false;
     }
-    found = answer->type == REDIS_REPLY_STRING && answer->len < urllen && memchr(answer->str, '\0', answer->len) == NULL;
+    found = answer->type == REDIS_REPLY_STRING && answer->len < urllen
+            && memchr(answer->str, '\0', answer->len) == NULL;
     if (found) {
         memcpy(url, answer->str, answer->len + 1);
     }

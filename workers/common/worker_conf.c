@@ -1,7 +1,7 @@
 /*
- * Every option has a slot with the texts that the strongest source so far gave it, and where each came from. Flags are kept
- * apart, since a reload applies them again over the file's new content. Only when all sources are read are the slots
- * converted, into a fresh copy of the values; so a configuration is taken as a whole or not at all.
+ * Every option has a slot with the texts that the strongest source so far gave it, and where each came from. Flags
+ * are kept apart, since a reload applies them again over the file's new content. Only when all sources are read are
+ * the slots converted, into a fresh copy of the values; so a configuration is taken as a whole or not at all.
  */
 #include <argp.h>
 #include <ctype.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "foodsvc_names.h"
-#include "worker_conf.h"
+#include "worker_conf_value.h"
 
 #define EXIT_USAGE      2
 #define FLAG_BASE       1000        /* argp keys of options; those of --config and --check lie below */
@@ -21,7 +21,6 @@
 #define FLAG_CHECK      901
 #define LINE_BYTES      4096
 #define WHERE_BYTES     320
-#define ERR_BYTES       512
 
 typedef enum { RANK_DEFAULT, RANK_FILE, RANK_ENVIRONMENT, RANK_FLAG } rank_e;
 
@@ -47,18 +46,6 @@ struct worker_conf_s {
     char        kept[ERR_BYTES];
 };
 
-static bool slot_add(slot_t *slot, const char *text, const char *where, rank_e rank);
-
-
-static void *must(void *memory)
-{
-    if (memory == NULL) {
-        fputs("out of memory\n", stderr);
-        exit(1);
-    }
-    return memory;
-}
-
 
 static void slot_clear(slot_t *slot)
 {
@@ -79,15 +66,15 @@ static bool slot_add(slot_t *slot, const char *text, const char *where, rank_e r
     if (first) {
         slot_clear(slot);
     }
-    slot->given = must(realloc(slot->given, (slot->n + 1) * sizeof(given_t)));
-    slot->given[slot->n++] = (given_t) { must(strdup(text)), must(strdup(where)), rank };
+    slot->given = worker_conf_must(realloc(slot->given, (slot->n + 1) * sizeof(given_t)));
+    slot->given[slot->n++] = (given_t) { worker_conf_must(strdup(text)), worker_conf_must(strdup(where)), rank };
     return first;
 }
 
 
 static slot_t *slots_new(size_t n)
 {
-    return must(calloc(n + 1, sizeof(slot_t)));
+    return worker_conf_must(calloc(n + 1, sizeof(slot_t)));
 }
 
 
@@ -113,23 +100,9 @@ static size_t option_find(const worker_conf_t *conf, const char *key)
 }
 
 
-static char *trim(char *text)
-{
-    char  *end = text + strlen(text);
-
-    while (end > text && isspace((unsigned char) end[-1])) {
-        *--end = '\0';
-    }
-    while (isspace((unsigned char) *text)) {
-        text++;
-    }
-    return text;
-}
-
-
 static bool read_line(const worker_conf_t *conf, slot_t *slots, char *line, const char *where, char *err, size_t errlen)
 {
-    char    *key = trim(line), *value = strchr(key, '=');
+    char    *key = worker_conf_trim(line), *value = strchr(key, '=');
     size_t   i;
 
     if (*key == '\0' || *key == '#') {
@@ -140,8 +113,8 @@ static bool read_line(const worker_conf_t *conf, slot_t *slots, char *line, cons
         return false;
     }
     *value++ = '\0';
-    key = trim(key);
-    value = trim(value);
+    key = worker_conf_trim(key);
+    value = worker_conf_trim(value);
     i = option_find(conf, key);
     if (i == conf->noptions) {
         snprintf(err, errlen, "%s: unknown key \"%.64s\"; --help lists the keys", where, key);
@@ -207,198 +180,12 @@ static void read_environment(const worker_conf_t *conf, slot_t *slots)
 }
 
 
-char *worker_conf_first_line(const char *path, char *err, size_t errlen)
-{
-    char   line[LINE_BYTES] = "";
-    FILE  *file = fopen(path, "re");
-
-    if (file == NULL) {
-        snprintf(err, errlen, "%s: %s", path, strerror(errno));
-        return NULL;
-    }
-    if (fgets(line, sizeof(line), file) == NULL && ferror(file)) {
-        snprintf(err, errlen, "%s: %s", path, strerror(errno));
-        fclose(file);
-        return NULL;
-    }
-    fclose(file);
-    line[strcspn(line, "\r\n")] = '\0';
-    if (*trim(line) == '\0') {
-        snprintf(err, errlen, "%s: its first line is empty", path);
-        return NULL;
-    }
-    return must(strdup(trim(line)));
-}
-
-
-/* --- from text to value --- */
-
-__attribute__((format(printf, 3, 4)))
-static bool fails(char *err, size_t errlen, const char *format, ...)
-{
-    va_list  args;
-
-    va_start(args, format);
-    vsnprintf(err, errlen, format, args);
-    va_end(args);
-    return false;
-}
-
-
-static bool to_number(const worker_conf_option_t *option, const char *text, int64_t *number, char *err, size_t errlen)
-{
-    static const struct { const char *name; int64_t ms; } units[] = {
-        { "ms", 1 }, { "s", 1000 }, { "", 1000 }, { "m", 60000 }, { "h", 3600000 }
-    };
-    bool       is_ms = option->type == WORKER_CONF_MS;
-    const char *kind = is_ms ? "a time such as 500ms, 10s or 5m" : "a whole number";
-    int64_t    max = option->max ? option->max : is_ms ? 86400000 : INT64_MAX, unit = is_ms ? 0 : 1;
-    char      *end;
-    long long  n;
-
-    errno = 0;
-    n = strtoll(text, &end, 10);
-    for (size_t i = 0; is_ms && i < sizeof(units) / sizeof(units[0]); i++) {
-        unit = strcmp(end, units[i].name) == 0 ? units[i].ms : unit;
-    }
-    if (end == text || errno || unit == 0 || (!is_ms && *end) || isspace((unsigned char) *text)) {
-        return fails(err, errlen, "\"%.64s\" is not %s", text, kind);
-    }
-    if (n < 0 || n > INT64_MAX / unit || n * unit < option->min || n * unit > max) {
-        return fails(err, errlen, "%.64s is out of range; give %lld to %lld%s", text, (long long) option->min,
-                     (long long) max, is_ms ? " ms" : "");
-    }
-    *number = n * unit;
-    return true;
-}
-
-
-static bool to_real(const worker_conf_option_t *option, const char *text, double *real, char *err, size_t errlen)
-{
-    char  *end;
-
-    *real = strtod(text, &end);
-    if (end == text || *end || *real != *real || *real < (double) option->min
-        || (option->max && *real > (double) option->max))
-    {
-        return fails(err, errlen, "\"%.64s\" is not a number of %lld or more%s", text, (long long) option->min,
-                     option->max ? " within its limit" : "");
-    }
-    return true;
-}
-
-
-static bool to_bool(const char *text, bool *value, char *err, size_t errlen)
-{
-    static const char *const words[] = { "off", "on", "no", "yes", "false", "true", "0", "1" };
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strcasecmp(text, words[i]) == 0) {
-            *value = i % 2;
-            return true;
-        }
-    }
-    return fails(err, errlen, "\"%.64s\" is neither on nor off", text);
-}
-
-
-static bool to_name(const worker_conf_option_t *option, const char *text, int *index, char *err, size_t errlen)
-{
-    size_t  len;
-
-    for (int i = 0; option->names[i]; i++) {
-        if (strcmp(option->names[i], text) == 0) {
-            *index = i;
-            return true;
-        }
-    }
-    fails(err, errlen, "\"%.64s\" is none of", text);
-    for (int i = 0; option->names[i]; i++) {
-        len = strlen(err);
-        snprintf(err + len, errlen - len, "%s %s", i ? "," : "", option->names[i]);
-    }
-    return false;
-}
-
-
-static bool to_text(const worker_conf_option_t *option, const char *text, char **value, char *err, size_t errlen)
-{
-    if (option->type == WORKER_CONF_PATH) {
-        if (*text && access(text, R_OK) != 0) {
-            return fails(err, errlen, "%.256s: %s; name a readable file", text, strerror(errno));
-        }
-        *value = *text ? must(strdup(text)) : NULL;
-        return true;
-    }
-    if (strncmp(text, "file:", 5) == 0) {
-        *value = worker_conf_first_line(text + 5, err, errlen);
-    } else {
-        *value = must(strdup(text));
-    }
-    if (*value && option->check && !option->check(*value, err, errlen)) {
-        free(*value);
-        *value = NULL;
-    }
-    return *value != NULL;
-}
-
-
-static bool convert(const worker_conf_option_t *option, const char *text, void *value, char *err, size_t errlen)
-{
-    worker_conf_list_t  *list;
-
-    switch (option->type) {
-    case WORKER_CONF_INT:
-    case WORKER_CONF_MS:
-        return to_number(option, text, value, err, errlen);
-    case WORKER_CONF_REAL:
-        return to_real(option, text, value, err, errlen);
-    case WORKER_CONF_BOOL:
-        return to_bool(text, value, err, errlen);
-    case WORKER_CONF_NAME:
-        return to_name(option, text, value, err, errlen);
-    case WORKER_CONF_LIST:
-        if (option->check && !option->check(text, err, errlen)) {
-            return false;
-        }
-        list = value;
-        list->items = must(realloc(list->items, (list->nitems + 1) * sizeof(char *)));
-        list->items[list->nitems++] = must(strdup(text));
-        return true;
-    default:
-        return to_text(option, text, value, err, errlen);
-    }
-}
-
-
-static void value_free(const worker_conf_option_t *option, void *value)
-{
-    worker_conf_list_t  *list = value;
-
-    switch (option->type) {
-    case WORKER_CONF_TEXT:
-    case WORKER_CONF_SECRET:
-    case WORKER_CONF_PATH:
-        free(*(char **) value);
-        *(char **) value = NULL;
-        break;
-    case WORKER_CONF_LIST:
-        for (size_t i = 0; i < list->nitems; i++) {
-            free(list->items[i]);
-        }
-        free(list->items);
-        *list = (worker_conf_list_t) { 0 };
-        break;
-    default:
-        break;
-    }
-}
-
+/* --- from texts to values --- */
 
 static void values_free(const worker_conf_t *conf, char *values)
 {
     for (size_t i = 0; i < conf->noptions; i++) {
-        value_free(&conf->program->options[i], values + conf->program->options[i].offset);
+        worker_conf_value_free(&conf->program->options[i], values + conf->program->options[i].offset);
     }
 }
 
@@ -411,12 +198,14 @@ static bool fill_one(const worker_conf_option_t *option, slot_t *slot, void *val
         slot_add(slot, option->value, "the default", RANK_DEFAULT);
     }
     if (option->needed && (slot->n == 0 || slot->given[0].text[0] == '\0')) {
-        return fails(err, errlen, "%s is not set; put `%s = ...` into the configuration file", option->key, option->key);
+        snprintf(err, errlen, "%s is not set; put `%s = ...` into the configuration file", option->key, option->key);
+        return false;
     }
     /* A flag or environment variable given several times: the last counts, as everywhere. */
     for (size_t i = option->type == WORKER_CONF_LIST || slot->n == 0 ? 0 : slot->n - 1; i < slot->n; i++) {
-        if (!convert(option, slot->given[i].text, value, why, sizeof(why))) {
-            return fails(err, errlen, "%s: %s: %s", slot->given[i].where, option->key, why);
+        if (!worker_conf_convert(option, slot->given[i].text, value, why, sizeof(why))) {
+            snprintf(err, errlen, "%s: %s: %s", slot->given[i].where, option->key, why);
+            return false;
         }
     }
     return true;
@@ -465,7 +254,7 @@ static error_t parse_flag(int key, char *arg, struct argp_state *argp)
 
     if (key == FLAG_CONFIG) {
         free(conf->file);
-        conf->file = must(strdup(arg));
+        conf->file = worker_conf_must(strdup(arg));
         return 0;
     }
     if (key == FLAG_CHECK) {
@@ -508,7 +297,7 @@ static const char *flag_value_name(const worker_conf_option_t *option)
 
 static void add_flag(struct argp_option *flag, const worker_conf_option_t *option, int key)
 {
-    char  *name = must(strdup(option->key)), *help = NULL;
+    char  *name = worker_conf_must(strdup(option->key)), *help = NULL;
 
     for (char *c = name; *c; c++) {
         *c = *c == '_' ? '-' : *c;
@@ -521,7 +310,7 @@ static void add_flag(struct argp_option *flag, const worker_conf_option_t *optio
         help = strdup(option->help);
     }
     *flag = (struct argp_option) {
-        .name = name, .key = key, .arg = flag_value_name(option), .doc = must(help),
+        .name = name, .key = key, .arg = flag_value_name(option), .doc = worker_conf_must(help),
         .flags = option->type == WORKER_CONF_BOOL ? OPTION_ARG_OPTIONAL : 0
     };
 }
@@ -529,9 +318,9 @@ static void add_flag(struct argp_option *flag, const worker_conf_option_t *optio
 
 static void parse_flags(worker_conf_t *conf, int argc, char **argv)
 {
-    struct argp_option  *flags = must(calloc(conf->noptions + 3, sizeof(*flags)));
+    struct argp_option  *flags = worker_conf_must(calloc(conf->noptions + 3, sizeof(*flags)));
     struct argp          argp = { .options = flags, .parser = parse_flag, .args_doc = conf->program->args };
-    char                *doc, *version;
+    char                *doc = NULL, *version = NULL;
     size_t               n;
 
     if (asprintf(&doc, "%s\vEach setting is also a key of the configuration file (`key = value`, with _ for -) and an "
@@ -539,9 +328,10 @@ static void parse_flags(worker_conf_t *conf, int argc, char **argv)
                  "`file:/path` as a value stands for the first line of that file.", conf->program->about) < 0
         || asprintf(&version, "%s %s", conf->program->name, FOODSVC_VERSION) < 0)
     {
-        must(NULL);
+        worker_conf_must(NULL);
     }
-    flags[0] = (struct argp_option) { .name = "config", .key = FLAG_CONFIG, .arg = "FILE", .doc = "configuration file" };
+    flags[0] = (struct argp_option) { .name = "config", .key = FLAG_CONFIG, .arg = "FILE",
+                                      .doc = "configuration file" };
     flags[1] = (struct argp_option) { .name = "check", .key = FLAG_CHECK, .doc = "check the configuration and exit" };
     for (n = 0; n < conf->noptions; n++) {
         add_flag(&flags[n + 2], &conf->program->options[n], FLAG_BASE + (int) n);
@@ -567,7 +357,7 @@ static void parse_flags(worker_conf_t *conf, int argc, char **argv)
 worker_conf_t *worker_conf_open(const worker_conf_program_t *program, int argc, char **argv, void *values, char ***args)
 {
     static char    *none[] = { NULL };
-    worker_conf_t  *conf = must(calloc(1, sizeof(*conf)));
+    worker_conf_t  *conf = worker_conf_must(calloc(1, sizeof(*conf)));
     const char     *file = getenv("FOODSVC_CONFIG");
     char            err[ERR_BYTES * 2];
 
@@ -577,7 +367,7 @@ worker_conf_t *worker_conf_open(const worker_conf_program_t *program, int argc, 
         conf->noptions++;
     }
     conf->flags = slots_new(conf->noptions);
-    conf->file = file && *file ? must(strdup(file)) : NULL;
+    conf->file = file && *file ? worker_conf_must(strdup(file)) : NULL;
     parse_flags(conf, argc, argv);
 
     if (!load(conf, values, err, sizeof(err))) {
@@ -599,47 +389,9 @@ worker_conf_t *worker_conf_open(const worker_conf_program_t *program, int argc, 
 }
 
 
-static size_t value_size(const worker_conf_option_t *option)
-{
-    switch (option->type) {
-    case WORKER_CONF_INT: case WORKER_CONF_MS: return sizeof(int64_t);
-    case WORKER_CONF_REAL: return sizeof(double);
-    case WORKER_CONF_BOOL: return sizeof(bool);
-    case WORKER_CONF_NAME: return sizeof(int);
-    case WORKER_CONF_LIST: return sizeof(worker_conf_list_t);
-    default: return sizeof(char *);
-    }
-}
-
-
-static bool value_same(const worker_conf_option_t *option, const void *a, const void *b)
-{
-    const worker_conf_list_t  *x = a, *y = b;
-    const char                *s, *t;
-
-    switch (option->type) {
-    case WORKER_CONF_TEXT:
-    case WORKER_CONF_SECRET:
-    case WORKER_CONF_PATH:
-        s = *(char *const *) a;
-        t = *(char *const *) b;
-        return s && t ? strcmp(s, t) == 0 : s == t;
-    case WORKER_CONF_LIST:
-        for (size_t i = 0; x->nitems == y->nitems && i < x->nitems; i++) {
-            if (strcmp(x->items[i], y->items[i]) != 0) {
-                return false;
-            }
-        }
-        return x->nitems == y->nitems;
-    default:
-        return memcmp(a, b, value_size(option)) == 0;
-    }
-}
-
-
 bool worker_conf_reload(worker_conf_t *conf, const char **kept, char *err, size_t errlen)
 {
-    char  *fresh = must(malloc(conf->program->size));
+    char  *fresh = worker_conf_must(malloc(conf->program->size));
 
     if (!load(conf, fresh, err, errlen)) {
         free(fresh);
@@ -652,14 +404,14 @@ bool worker_conf_reload(worker_conf_t *conf, const char **kept, char *err, size_
         size_t                       len = strlen(conf->kept);
 
         if (option->reload) {
-            value_free(option, now);
-            memcpy(now, then, value_size(option));
+            worker_conf_value_free(option, now);
+            memcpy(now, then, worker_conf_value_size(option));
             continue;
         }
-        if (!value_same(option, now, then)) {
+        if (!worker_conf_value_same(option, now, then)) {
             snprintf(conf->kept + len, sizeof(conf->kept) - len, "%s%s", len ? " " : "", option->key);
         }
-        value_free(option, then);
+        worker_conf_value_free(option, then);
     }
     *kept = conf->kept;
     free(fresh);

@@ -1,6 +1,6 @@
 /*
- * A call is an easy handle with its private data, linked in the list of those in flight. It ends in one place, finish(),
- * reached from the multi handle's messages or from worker_http_close(); so its callback fires once.
+ * A call is an easy handle with its private data, linked in the list of those in flight. It ends in one place,
+ * finish(), reached from the multi handle's messages or from worker_http_close(); so its callback fires once.
  */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -283,7 +283,8 @@ static void ended(call_t *call, CURLcode code)
         answer.len = call->len;
     } else {
         answer.rc = failure(call, code);
-        answer.reason = call->too_large ? "its answer is too large" : call->err[0] ? call->err : curl_easy_strerror(code);
+        answer.reason = call->too_large ? "its answer is too large"
+                        : call->err[0] ? call->err : curl_easy_strerror(code);
     }
     finish(call, &answer);
 }
@@ -320,7 +321,9 @@ void worker_http_run(worker_http_t *http)
     while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
         CURLcode  code = message->data.result;      /* the message dies with its handle */
 
-        if (message->msg == CURLMSG_DONE && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private) == CURLE_OK) {
+        if (message->msg == CURLMSG_DONE
+            && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private) == CURLE_OK)
+        {
             ended((call_t *) private, code);
         }
     }

@@ -1,8 +1,9 @@
 /*
  * Outgoing HTTP for a worker: libcurl's multi interface, many calls in flight, driven by the caller's loop.
  *
- * A call's callback fires exactly once, from worker_http_run() or worker_http_close(), never before worker_http_call() returned.
- * Connections are kept and reused. Redirects are not followed; only http and https. One thread.
+ * A call's callback fires exactly once, from worker_http_run() or worker_http_close(), never before
+ * worker_http_call() returned. Connections are kept and reused. Redirects are not followed; only http and https. One
+ * thread.
  */
 #ifndef WORKER_HTTP_H
 #define WORKER_HTTP_H
@@ -61,7 +62,8 @@ bool worker_http_call(worker_http_t *http, const worker_http_request_t *request)
 size_t worker_http_in_flight(const worker_http_t *http);
 
 /*
- * Waits for the calls' sockets and for `fds` (revents are set), at most timeout_ms; then worker_http_run() moves the calls on and fires callbacks.
+ * Waits for the calls' sockets and for `fds` (revents are set), at most timeout_ms; then worker_http_run() moves the
+ * calls on and fires callbacks.
  */
 void worker_http_poll(worker_http_t *http, struct pollfd *fds, unsigned nfds, int64_t timeout_ms);
 void worker_http_run(worker_http_t *http);

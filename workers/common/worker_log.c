@@ -130,7 +130,8 @@ static size_t masked_len(const char *start, const char *s)
 
 static void put_escaped(line_t *line, const char *text)
 {
-    /* Stops before the line is full, so that what is written is always whole: an escape, a character, the closing quote. */
+    /* Stops before the line is full, so that what is written is always whole: an escape, a character, the closing
+       quote. */
     for (const char *s = text; *s && line->len < sizeof(line->bytes) - 16; ) {
         unsigned char  c = (unsigned char) *s;
         size_t         n = masked_len(text, s);

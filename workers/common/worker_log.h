@@ -1,11 +1,13 @@
 /*
- * Log lines on standard error: key=value or JSON, one write(2) a line, so that lines of several threads or processes don't mix.
+ * Log lines on standard error: key=value or JSON, one write(2) a line, so that lines of several threads or processes
+ * don't mix.
  *
  *   worker_log(WORKER_LOG_INFO, "order stored", worker_text("order", id), worker_int("attempts", n));
  *
- * Text is escaped (control characters, quotes, invalid UTF-8). As a last line of defence, runs of 13 and more digits (card numbers) and passwords
- * in urls are masked, wherever they come from; callers don't pass them all the same. Equal messages (by their literal's address) of level warn and error
- * are limited to 10 in 10 s; the next line that comes through then says how many were left out. Any thread.
+ * Text is escaped (control characters, quotes, invalid UTF-8). As a last line of defence, runs of 13 and more digits
+ * (card numbers) and passwords in urls are masked, wherever they come from; callers don't pass them all the same.
+ * Equal messages (by their literal's address) of level warn and error are limited to 10 in 10 s; the next line that
+ * comes through then says how many were left out. Any thread.
  */
 #ifndef WORKER_LOG_H
 #define WORKER_LOG_H

@@ -10,10 +10,14 @@
 
 #define SERVICES    16
 #define FRESH_MS    2000        /* the contract's most */
+/* a failure is remembered, so that many askers don't each wait for a database that is away */
+#define FAILED_MS   500
 
 typedef struct {
     foodsvc_service_url_t  found;
     int64_t                when;    /* monotonic; 0: forgotten */
+    int64_t                failed;  /* monotonic; 0: it did not */
+    char                   err[FOODSVC_ERR];
 } known_t;
 
 struct worker_urls_s {
@@ -45,7 +49,7 @@ void worker_urls_close(worker_urls_t *urls)
 void worker_urls_forget(worker_urls_t *urls)
 {
     for (size_t i = 0; i < urls->nknown; i++) {
-        urls->known[i].when = 0;
+        urls->known[i].when = urls->known[i].failed = 0;
     }
 }
 
@@ -90,7 +94,8 @@ static bool from_store(worker_urls_t *urls, known_t *known, char err[FOODSVC_ERR
         return false;
     }
     if (rc != FOODSVC_STORE_OK || !foodsvc_url_parse(found.url, strlen(found.url), &url, why, sizeof(why))) {
-        snprintf(err, FOODSVC_ERR, "the url of %.60s: %.150s", known->found.name, *why ? why : foodsvc_store_rc_name(rc));
+        snprintf(err, FOODSVC_ERR, "the url of %.60s: %.150s", known->found.name,
+                 *why ? why : foodsvc_store_rc_name(rc));
         return false;
     }
     memcpy(known->found.url, found.url, sizeof(known->found.url));
@@ -111,9 +116,14 @@ const char *worker_urls_find(worker_urls_t *urls, const char *service, char err[
         return known->found.url;
     }
     known->when = 0;
-    if (!from_cache(urls, known) && !from_store(urls, known, err)) {
+    if ((known->failed && now - known->failed < FAILED_MS)
+        || (!from_cache(urls, known) && !from_store(urls, known, known->err)))
+    {
+        known->failed = known->failed && now - known->failed < FAILED_MS ? known->failed : foodsvc_time_monotonic();
+        memcpy(err, known->err, FOODSVC_ERR);
         return NULL;
     }
+    known->failed = 0;
     len = strlen(known->found.url);
     if (len > 0 && known->found.url[len - 1] == '/') {
         known->found.url[len - 1] = '\0';

@@ -1,6 +1,7 @@
 /*
- * A batch: up to FOODSVC_STORE_BATCH changes of ready works, in one call of the store. A work brings either one change of its own (a
- * partner's answer) or all events that wait for it, in their order. Then each work is judged by all its ops together.
+ * A batch: up to FOODSVC_STORE_BATCH changes of ready works, in one call of the store. A work brings either one
+ * change of its own (a partner's answer) or all events that wait for it, in their order. Then each work is judged by
+ * all its ops together.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +109,8 @@ static void count(orderd_t *orderd, const batch_op_t *one)
     default: stats->refused++; break;
     }
     worker_log(one->op.verdict == FOODSVC_LATE || one->op.verdict == FOODSVC_EARLY ? WORKER_LOG_INFO : WORKER_LOG_DEBUG,
-               "event", worker_text("order", one->op.id), worker_text("status", foodsvc_status_name(one->job->event.status)),
+               "event", worker_text("order", one->op.id),
+               worker_text("status", foodsvc_status_name(one->job->event.status)),
                worker_text("verdict", foodsvc_verdict_name(one->op.verdict)));
 }
 

@@ -18,7 +18,8 @@ static const worker_conf_option_t options[] = {
       .check = mongo_url_check, .help = "MongoDB (default: mongodb://127.0.0.1:27017)" },
     { .key = "redis_url", .type = WORKER_CONF_SECRET, .offset = AT(redis_url), .value = "redis://127.0.0.1:6379",
       .check = worker_cache_url_check, .help = "Redis (default: redis://127.0.0.1:6379)" },
-    { .key = "amqp_url", .type = WORKER_CONF_SECRET, .offset = AT(amqp_url), .value = "amqp://guest:guest@127.0.0.1:5672/",
+    { .key = "amqp_url", .type = WORKER_CONF_SECRET, .offset = AT(amqp_url),
+      .value = "amqp://guest:guest@127.0.0.1:5672/",
       .check = worker_amqp_url_check, .help = "RabbitMQ (default: guest at 127.0.0.1:5672)" },
     { .key = "api_key_file", .type = WORKER_CONF_PATH, .offset = AT(api_key_file), .reload = true,
       .help = "its first line is the API key shown to PaymentService" },
@@ -32,31 +33,31 @@ static const worker_conf_option_t options[] = {
       .help = "messages held unacknowledged" },
     { .key = "heartbeat", .type = WORKER_CONF_INT, .offset = AT(heartbeat), .value = "20", .min = 5, .max = 600,
       .help = "seconds between heartbeats with RabbitMQ; longer than MongoDB may be slow" },
-    { .key = "partner_timeout", .type = WORKER_CONF_MS, .offset = AT(partner_timeout), .value = "10s", .min = 50, .max = 600000,
-      .reload = true, .help = "of one call to a partner" },
+    { .key = "partner_timeout", .type = WORKER_CONF_MS, .offset = AT(partner_timeout), .value = "10s", .min = 50,
+      .max = 600000, .reload = true, .help = "of one call to a partner" },
     { .key = "partner_connections", .type = WORKER_CONF_INT, .offset = AT(partner_connections), .value = "64", .min = 1,
       .max = 1000, .help = "to one partner at a time; more calls wait" },
-    { .key = "max_answer", .type = WORKER_CONF_INT, .offset = AT(max_answer), .value = "65536", .min = 1024, .max = 1048576,
-      .help = "bytes of a partner's answer" },
-    { .key = "mongo_timeout", .type = WORKER_CONF_MS, .offset = AT(mongo_timeout), .value = "1s", .min = 50, .max = 60000,
-      .help = "finding a server and connecting; an answer gets twice as long" },
-    { .key = "redis_timeout", .type = WORKER_CONF_MS, .offset = AT(redis_timeout), .value = "500ms", .min = 10, .max = 60000,
-      .reload = true, .help = "of connecting and of each answer" },
+    { .key = "max_answer", .type = WORKER_CONF_INT, .offset = AT(max_answer), .value = "65536", .min = 1024,
+      .max = 1048576, .help = "bytes of a partner's answer" },
+    { .key = "mongo_timeout", .type = WORKER_CONF_MS, .offset = AT(mongo_timeout), .value = "1s", .min = 50,
+      .max = 60000, .help = "finding a server and connecting; an answer gets twice as long" },
+    { .key = "redis_timeout", .type = WORKER_CONF_MS, .offset = AT(redis_timeout), .value = "500ms", .min = 10,
+      .max = 60000, .reload = true, .help = "of connecting and of each answer" },
     { .key = "amqp_timeout", .type = WORKER_CONF_MS, .offset = AT(amqp_timeout), .value = "2s", .min = 50, .max = 60000,
       .help = "of connecting, login and declarations" },
-    { .key = "claim", .type = WORKER_CONF_MS, .offset = AT(claim), .value = "60s", .min = 1000, .max = 3600000, .reload = true,
-      .help = "how long an order is ours while we do what it owes; more than twice partner_timeout" },
-    { .key = "term_timeout", .type = WORKER_CONF_MS, .offset = AT(term_timeout), .value = "10s", .min = 0, .max = 600000,
-      .reload = true, .help = "how long SIGTERM waits for what is in flight" },
-    { .key = "stats", .type = WORKER_CONF_MS, .offset = AT(stats), .value = "60s", .min = 1000, .max = 86400000, .reload = true,
-      .help = "how often counters are logged, when they changed" },
+    { .key = "claim", .type = WORKER_CONF_MS, .offset = AT(claim), .value = "60s", .min = 1000, .max = 3600000,
+      .reload = true, .help = "how long an order is ours while we do what it owes; more than twice partner_timeout" },
+    { .key = "term_timeout", .type = WORKER_CONF_MS, .offset = AT(term_timeout), .value = "10s", .min = 0,
+      .max = 600000, .reload = true, .help = "how long SIGTERM waits for what is in flight" },
+    { .key = "stats", .type = WORKER_CONF_MS, .offset = AT(stats), .value = "60s", .min = 1000, .max = 86400000,
+      .reload = true, .help = "how often counters are logged, when they changed" },
     { .key = NULL }
 };
 
 const worker_conf_program_t orderd_program = {
     .name = ORDERD_NAME,
-    .about = "Consumes the queue " FOODSVC_QUEUE ": moves orders on, does what they owe, keeps the cache. Any number may run. "
-             "SIGTERM stops it cleanly, SIGHUP makes it read its configuration again.",
+    .about = "Consumes the queue " FOODSVC_QUEUE ": moves orders on, does what they owe, keeps the cache. Any number "
+             "may run. SIGTERM stops it cleanly, SIGHUP makes it read its configuration again.",
     .options = options,
     .size = sizeof(orderd_conf_t),
     .check = conf_check
@@ -78,8 +79,8 @@ static bool conf_check(void *values, char *err, size_t errlen)
     const orderd_conf_t  *conf = values;
 
     if (conf->claim <= 2 * conf->partner_timeout) {
-        snprintf(err, errlen, "claim (%lld ms) must be more than twice partner_timeout (%lld ms)", (long long) conf->claim,
-                 (long long) conf->partner_timeout);
+        snprintf(err, errlen, "claim (%lld ms) must be more than twice partner_timeout (%lld ms)",
+                 (long long) conf->claim, (long long) conf->partner_timeout);
         return false;
     }
     return true;
@@ -138,12 +139,14 @@ static bool configure_owed(orderd_t *orderd, char *err, size_t errlen)
 static bool open_servers(orderd_t *orderd)
 {
     orderd_conf_t         *conf = &orderd->conf;
-    foodsvc_store_conf_t   store = { .uri = conf->mongo_url, .max_clients = 2, .timeout_ms = (unsigned) conf->mongo_timeout,
+    foodsvc_store_conf_t   store = { .uri = conf->mongo_url, .max_clients = 2,
+                                     .timeout_ms = (unsigned) conf->mongo_timeout,
                                      .log = store_log };
     worker_http_conf_t     http = { .ca_file = conf->ca_file, .connections = conf->partner_connections,
                                     .max_answer = (size_t) conf->max_answer };
     worker_amqp_conf_t     amqp = {
-        .url = conf->amqp_url, .ca_file = conf->ca_file, .timeout_ms = conf->amqp_timeout, .heartbeat = (int) conf->heartbeat,
+        .url = conf->amqp_url, .ca_file = conf->ca_file, .timeout_ms = conf->amqp_timeout,
+        .heartbeat = (int) conf->heartbeat,
         .consume = FOODSVC_QUEUE, .prefetch = (int) conf->prefetch, .parking = true,
         .message = orderd_message, .up = orderd_up, .down = orderd_down, .ctx = orderd
     };
@@ -170,6 +173,7 @@ bool orderd_open(orderd_t *orderd, int argc, char **argv)
 
     memset(orderd, 0, sizeof(*orderd));
     orderd->ready_tail = &orderd->ready;
+    orderd->parked_tail = &orderd->parked;
     worker_acks_reset(&orderd->acks);
     orderd->conf_handle = worker_conf_open(&orderd_program, argc, argv, &orderd->conf, NULL);
     worker_log_setup(ORDERD_NAME, orderd->conf.log_format, orderd->conf.log_level);
@@ -187,9 +191,13 @@ void orderd_reload(orderd_t *orderd)
     char         err[1024];
     const char  *kept;
 
-    if (!worker_conf_reload(orderd->conf_handle, &kept, err, sizeof(err)) || !configure_owed(orderd, err, sizeof(err))) {
-        worker_log(WORKER_LOG_ERROR, "the configuration was not taken, going on with the old one", worker_text("reason", err));
+    if (!worker_conf_reload(orderd->conf_handle, &kept, err, sizeof(err))) {
+        worker_log(WORKER_LOG_ERROR, "the configuration was not taken, going on with the old one",
+                   worker_text("reason", err));
         return;
+    }
+    if (!configure_owed(orderd, err, sizeof(err))) {
+        worker_log(WORKER_LOG_ERROR, "going on with the old API key", worker_text("reason", err));
     }
     worker_log_setup(ORDERD_NAME, orderd->conf.log_format, orderd->conf.log_level);
     worker_cache_timeout(orderd->cache, orderd->conf.redis_timeout);
@@ -198,7 +206,10 @@ void orderd_reload(orderd_t *orderd)
 }
 
 
-/* Closing the AMQP connection gives unacknowledged messages back; the callbacks of calls that end here run before the works go. */
+/*
+ * Closing the AMQP connection gives unacknowledged messages back; the callbacks of calls that end here run before
+ * the works go.
+ */
 void orderd_close(orderd_t *orderd)
 {
     if (orderd->http) {

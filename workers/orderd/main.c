@@ -54,17 +54,20 @@ static void log_stats(orderd_t *orderd, bool now)
 {
     const orderd_stats_t  *stats = &orderd->stats;
 
-    if ((!now && foodsvc_time_monotonic() < orderd->stats_next) || memcmp(stats, &orderd->logged, sizeof(*stats)) == 0) {
+    if ((!now && foodsvc_time_monotonic() < orderd->stats_next)
+        || memcmp(stats, &orderd->logged, sizeof(*stats)) == 0)
+    {
         return;
     }
     orderd->logged = *stats;
     orderd->stats_next = foodsvc_time_monotonic() + orderd->conf.stats;
-    worker_log(WORKER_LOG_INFO, "so far", worker_int("messages", stats->messages), worker_int("batches", stats->batches),
-               worker_int("applied", stats->applied), worker_int("early", stats->early), worker_int("noted", stats->noted),
-               worker_int("duplicate", stats->duplicate), worker_int("late", stats->late),
-               worker_int("refused", stats->refused), worker_int("calls", stats->called),
-               worker_int("parked", stats->parked), worker_int("dead", stats->dead),
-               worker_int("finished", stats->finished));
+    worker_log(WORKER_LOG_INFO, "so far",
+               worker_int("messages", stats->messages), worker_int("batches", stats->batches),
+               worker_int("applied", stats->applied), worker_int("early", stats->early),
+               worker_int("noted", stats->noted), worker_int("duplicate", stats->duplicate),
+               worker_int("late", stats->late), worker_int("refused", stats->refused),
+               worker_int("calls", stats->called), worker_int("parked", stats->parked),
+               worker_int("dead", stats->dead), worker_int("finished", stats->finished));
 }
 
 

@@ -7,14 +7,14 @@
  *   parking.c  messages that can't be finished now, on their way into a retry queue or the dead-letter queue
  *   conf.c     settings;  main.c  the loop
  *
- * A message is acknowledged (orderd_finish) only when its order is stored, the cache has it, and what the order owes then is
- * done; or when it has been published elsewhere with a confirm. So a crash at any point loses nothing: the broker delivers again,
- * the store sees a duplicate, and partners see a known idempotency key.
+ * A message is acknowledged (orderd_finish) only when its order is stored, the cache has it, and what the order owes
+ * then is done; or when it has been published elsewhere with a confirm. So a crash at any point loses nothing: the
+ * broker delivers again, the store sees a duplicate, and partners see a known idempotency key.
  *
- * MongoDB away: messages are held unacknowledged and the batch is tried again, with a backoff; the prefetch bounds what is held, the broker
- * keeps the rest, and every other orderd is as badly off, so parking would only move messages to and fro.
- * Redis away: the messages are parked for a while, so that the cache is sure to be refreshed, and worker_cache writes what it missed as soon as
- * Redis is back.
+ * MongoDB away: messages are held unacknowledged and the batch is tried again, with a backoff; the prefetch bounds
+ * what is held, the broker keeps the rest, and every other orderd is as badly off, so parking would only move
+ * messages to and fro. Redis away: the messages are parked for a while, so that the cache is sure to be refreshed,
+ * and worker_cache writes what it missed as soon as Redis is back.
  */
 #ifndef ORDERD_H
 #define ORDERD_H
@@ -42,7 +42,10 @@ typedef struct {
 
 extern const worker_conf_program_t orderd_program;
 
-/* Why a message is not finished now. Its word begins the reason in the headers; another kind starts counting attempts anew. */
+/*
+ * Why a message is not finished now. Its word begins the reason in the headers; another kind starts counting
+ * attempts anew.
+ */
 typedef enum {
     PARK_NOT = 0,
     PARK_UNKNOWN_ORDER,
@@ -65,8 +68,8 @@ typedef struct {
 } jobs_t;
 
 /*
- * An order being served. READY: its next changes wait for the batch; CALLING: a partner is being asked. A round serves the jobs in
- * `current`; those that come meanwhile wait. It ends with all of them finished or parked.
+ * An order being served. READY: its next changes wait for the batch; CALLING: a partner is being asked. A round
+ * serves the jobs in `current`; those that come meanwhile wait. It ends with all of them finished or parked.
  */
 typedef struct work_s {
     char              id[FOODSVC_UUID_TEXT + 1];
@@ -111,7 +114,7 @@ typedef struct orderd_s {
     work_t           *ready, **ready_tail;
     int64_t           store_retry, store_backoff;       /* monotonic; ms; 0: MongoDB answers */
 
-    parked_t         *parked;           /* not yet sent */
+    parked_t         *parked, **parked_tail;            /* not yet sent */
     size_t            nparked;          /* with those not yet confirmed */
 
     bool              stopping;
@@ -158,7 +161,10 @@ int64_t batch_wait(const orderd_t *orderd);
 void batch_run(orderd_t *orderd);
 
 /* --- parking.c --- */
-/* Takes the job: to the retry queue that the kind and its attempts ask for, or to the dead-letter queue. claim_until: PARK_BUSY. */
+/*
+ * Takes the job: to the retry queue that the kind and its attempts ask for, or to the dead-letter queue.
+ * claim_until: PARK_BUSY.
+ */
 void parking_park(orderd_t *orderd, job_t *job, park_e kind, const char *reason, int64_t claim_until);
 void parking_bury(orderd_t *orderd, job_t *job, const char *reason);
 int64_t parking_wait(const orderd_t *orderd);

@@ -1,14 +1,15 @@
 /*
- * A parked message goes back to the broker, into a queue from which it returns after a while, or into the dead-letter queue.
- * Only when the broker has confirmed that is the original acknowledged; a refusal or a full socket makes it wait here and go
- * out again. If the connection ends before, the broker still has the original, and the copy at worst makes a duplicate.
+ * A parked message goes back to the broker, into a queue from which it returns after a while, or into the dead-letter
+ * queue. Only when the broker has confirmed that is the original acknowledged; a refusal or a full socket makes it
+ * wait here and go out again. If the connection ends before, the broker still has the original, and the copy at worst
+ * makes a duplicate.
  *
  *   kind            waits                                          then
  *   unknown order   1, 5, 30 s                                     dead
  *   partner away    1, 5, 30, 120 s, then 300 s for ever
  *   refused         1, 5, 30, 120 s                                dead
  *   busy            what is left of the claim, in steps of 1, 5, 30 s, for ever
- *   cache           1, 5 s, then 30 s for ever
+ *   cache           1, 5, 30, 120 s, then 300 s, 10 times in all   finished: by then the old entry has expired
  *   database        1, 5, 30, 120, 300 s                           dead
  */
 #include <stdio.h>
@@ -33,27 +34,41 @@ struct parked_s {
     struct parked_s    *next;
 };
 
+typedef enum { THEN_DEAD, THEN_FINISHED } then_e;
+
 typedef struct {
     const char *word;
-    int         delays;         /* how many of worker_amqp_delays it goes through */
-    bool        for_ever;       /* the last one again and again; else dead */
+    int         delays;     /* how many of worker_amqp_delays it goes through; the last one again and again */
+    int64_t     times;      /* how often it is parked */
+    then_e      then;
 } rule_t;
 
 static const rule_t rules[] = {
-    [PARK_UNKNOWN_ORDER] = { "unknown order", 3, false },
-    [PARK_PARTNER] = { "partner away", 5, true },
-    [PARK_REFUSED] = { "refused", 4, false },
-    [PARK_BUSY] = { "busy", 3, true },
-    [PARK_CACHE] = { "cache", 3, true },
-    [PARK_DATABASE] = { "database", 5, false }
+    [PARK_UNKNOWN_ORDER] = { "unknown order", 3, 3, THEN_DEAD },
+    [PARK_PARTNER] = { "partner away", 5, INT64_MAX, THEN_DEAD },
+    [PARK_REFUSED] = { "refused", 4, 4, THEN_DEAD },
+    [PARK_BUSY] = { "busy", 3, INT64_MAX, THEN_DEAD },
+    [PARK_CACHE] = { "cache", 5, 10, THEN_FINISHED },
+    [PARK_DATABASE] = { "database", 5, 5, THEN_DEAD }
 };
 
 
 static void parked_add(orderd_t *orderd, parked_t *parked, int64_t when)
 {
     parked->when = when;
-    parked->next = orderd->parked;
-    orderd->parked = parked;
+    parked->next = NULL;
+    *orderd->parked_tail = parked;      /* in their order: the events of one order should not swap */
+    orderd->parked_tail = &parked->next;
+}
+
+
+static parked_t *parked_all(orderd_t *orderd)
+{
+    parked_t  *list = orderd->parked;
+
+    orderd->parked = NULL;
+    orderd->parked_tail = &orderd->parked;
+    return list;
 }
 
 
@@ -110,7 +125,8 @@ static void park_in(orderd_t *orderd, job_t *job, int delay, const char *reason,
     snprintf(parked->reason, sizeof(parked->reason), "%s", reason);
     parked->attempts = attempts;
     parked_add(orderd, parked, 0);
-    worker_log(WORKER_LOG_INFO, "parked an event", worker_text("order", job->event.order_id), worker_int("seconds", delay),
+    worker_log(WORKER_LOG_WARN, "parked an event", worker_text("order", job->event.order_id), worker_int("seconds",
+                                                                                                         delay),
                worker_int("attempts", attempts), worker_text("reason", reason));
 }
 
@@ -125,8 +141,12 @@ void parking_park(orderd_t *orderd, job_t *job, park_e kind, const char *reason,
     int            i = attempts < rule->delays ? (int) attempts : rule->delays - 1;
 
     snprintf(text, sizeof(text), "%s: %.220s", rule->word, reason);
-    if (attempts >= rule->delays && !rule->for_ever) {
-        parking_bury(orderd, job, text);
+    if (attempts >= rule->times) {
+        if (rule->then == THEN_FINISHED) {
+            orderd_finish(orderd, job);
+        } else {
+            parking_bury(orderd, job, text);
+        }
         return;
     }
     park_in(orderd, job, kind == PARK_BUSY ? busy_delay(claim_until) : worker_amqp_delays[i], text, attempts + 1);
@@ -161,7 +181,8 @@ static void published(void *ctx, worker_amqp_rc_e rc)
         parked_free(parked);
         break;
     case WORKER_AMQP_REFUSED:
-        worker_log(WORKER_LOG_WARN, "the broker refused a parked event, trying again", worker_text("queue", parked->queue));
+        worker_log(WORKER_LOG_WARN, "the broker refused a parked event, trying again", worker_text("queue",
+                                                                                                   parked->queue));
         parked_add(orderd, parked, foodsvc_time_monotonic() + AGAIN_MS);
         break;
     default:
@@ -187,9 +208,8 @@ int64_t parking_wait(const orderd_t *orderd)
 void parking_run(orderd_t *orderd)
 {
     int64_t    now = foodsvc_time_monotonic();
-    parked_t  *list = orderd->parked, *parked;
+    parked_t  *list = parked_all(orderd), *parked;
 
-    orderd->parked = NULL;
     while ((parked = list) != NULL) {
         const worker_amqp_message_t  *message = parked->job->message;
         worker_amqp_publish_t         publish = {
@@ -210,10 +230,10 @@ void parking_run(orderd_t *orderd)
 
 void parking_void(orderd_t *orderd)
 {
-    parked_t  *parked;
+    parked_t  *list = parked_all(orderd), *parked;
 
-    while ((parked = orderd->parked) != NULL) {
-        orderd->parked = parked->next;
+    while ((parked = list) != NULL) {
+        list = parked->next;
         orderd_job_free(parked->job);
         parked_free(parked);
     }

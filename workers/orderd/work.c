@@ -207,7 +207,8 @@ static void work_change(work_t *work, const foodsvc_change_t *change, bool relea
 /* A change that changes nothing, but takes or gives back the claim. */
 static void work_touch(work_t *work, bool release)
 {
-    foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_EVENT, .status = work->order->status, .when = foodsvc_time_now() };
+    foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_EVENT, .status = work->order->status,
+                                 .when = foodsvc_time_now() };
 
     work_change(work, &change, release);
 }
@@ -253,7 +254,8 @@ static void work_called(void *ctx, const owed_result_t *result)
         work_change(work, &result->change, !owes_after(work, &result->change));
         return;
     }
-    if (result->rc != OWED_DONE && work->park != PARK_PARTNER) {    /* a partner that may come back outweighs a refusal */
+    /* a partner that may come back outweighs a refusal */
+    if (result->rc != OWED_DONE && work->park != PARK_PARTNER) {
         work_failed(work, result->rc == OWED_LATER ? PARK_PARTNER : PARK_REFUSED, result->reason);
     }
     owes = foodsvc_order_owes(work->order) & ~work->tried;
