@@ -1,10 +1,11 @@
 /*
  * Where a partner is: a table per worker, filled from the setting, else Redis, else MongoDB (which then fills Redis).
  *
- * An entry is good for the caller's foodsvc_url_ttl (at most 2 s), so that a changed address takes effect at once. When it is
- * too old, the first call that needs it starts the lookup, and all others wait for the same one: one entry, one lookup in
- * flight. Entries belong to the worker, not to a request; a lookup goes on when the request that started it has died.
- * Numeric addresses are read here; names are resolved by the store's threads, because getaddrinfo() blocks.
+ * An entry is good for the caller's foodsvc_url_ttl (at most 2 s), so that a changed address takes effect at once.
+ * When it is too old, the first call that needs it starts the lookup, and all others wait for the same one: one entry,
+ * one lookup in flight. Entries belong to the worker, not to a request; a lookup goes on when the request that started
+ * it has died. Numeric addresses are read here; names are resolved by the store's threads, because getaddrinfo()
+ * blocks.
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -49,7 +50,8 @@ ngx_http_foodsvc_address_init(ngx_cycle_t *cycle)
 
 
 void
-ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_msec_t ttl, ngx_http_foodsvc_lookup_t *lookup)
+ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_msec_t ttl,
+    ngx_http_foodsvc_lookup_t *lookup)
 {
     ngx_http_foodsvc_entry_t  *entry;
 
@@ -185,7 +187,8 @@ ngx_http_foodsvc_use(ngx_http_foodsvc_entry_t *entry, const char *url, size_t le
     if (len >= sizeof(((foodsvc_service_url_t *) NULL)->url)
         || !foodsvc_url_parse(url, len, &entry->address.url, err, sizeof(err)))
     {
-        ngx_log_error(NGX_LOG_WARN, ngx_http_foodsvc_log, 0, "foodsvc: the url of %s in Redis is ignored", entry->service);
+        ngx_log_error(NGX_LOG_WARN, ngx_http_foodsvc_log, 0, "foodsvc: the url of %s in Redis is ignored",
+                      entry->service);
         return 0;
     }
 

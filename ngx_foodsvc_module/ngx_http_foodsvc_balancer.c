@@ -1,6 +1,6 @@
 /*
- * foodsvc_partners, the balancer inside upstream{}: connects to the addresses that the call found. `keepalive` behind it
- * keeps the connections, by address.
+ * foodsvc_partners, the balancer inside upstream{}: connects to the addresses that the call found. `keepalive` behind
+ * it keeps the connections, by address.
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -66,11 +66,13 @@ ngx_http_foodsvc_partners_init_peer(ngx_http_request_t *r, ngx_http_upstream_srv
     call = ngx_http_foodsvc_call_of(r);
 
     if (call == NULL || call->target.naddrs == 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "foodsvc: upstream \"%V\" is for the module's own calls", &us->host);
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "foodsvc: upstream \"%V\" is for the module's own calls",
+                      &us->host);
         return NGX_ERROR;
     }
 
-    /* With buffering, nginx holds what a background subrequest reads until the end, and stalls when its buffers are full. */
+    /* With buffering, nginx holds what a background subrequest reads until the end, and stalls when its buffers
+       are full. */
     u->buffering = 0;
 
     u->peer.data = &call->target;

@@ -51,8 +51,8 @@ ngx_http_foodsvc_check_limits(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf)
 
     for (i = 0; limits[i].name; i++) {
         if (limits[i].value < limits[i].min || limits[i].value > limits[i].max) {
-            ngx_http_foodsvc_complain(cf, conf, "%s is %uz: it must be from %uz to %uz %s for the location with the role",
-                                      limits[i].name, limits[i].value, limits[i].min, limits[i].max, limits[i].unit);
+            ngx_http_foodsvc_complain(cf, conf, "%s is %uz: it must be from %uz to %uz %s for the location with the "
+                                      "role", limits[i].name, limits[i].value, limits[i].min, limits[i].max, limits[i].unit);
             return NGX_CONF_ERROR;
         }
     }
@@ -152,8 +152,8 @@ ngx_http_foodsvc_check_partner(ngx_conf_t *cf, ngx_http_foodsvc_role_t *role)
     clcf = ngx_http_foodsvc_find_location(root->static_locations, path);
 
     if (clcf == NULL || !clcf->internal || clcf->handler == NULL) {
-        ngx_http_foodsvc_complain(cf, conf, "this server has no internal location \"%V\" with a proxy_pass for the calls "
-                                  "to partners: include foodsvc_server.conf in the server block", path);
+        ngx_http_foodsvc_complain(cf, conf, "this server has no internal location \"%V\" with a proxy_pass for the "
+                                  "calls to partners: include foodsvc_server.conf in the server block", path);
         return NGX_ERROR;
     }
 

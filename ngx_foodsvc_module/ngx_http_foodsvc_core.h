@@ -28,9 +28,11 @@ struct ngx_http_foodsvc_address_s {
 /* --- ngx_http_foodsvc_conf.c: setters, and the checks when all is parsed --- */
 
 char *ngx_http_foodsvc_conf_role(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* ngx_http_foodsvc_conf_servers.c */
 char *ngx_http_foodsvc_conf_mongo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_foodsvc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* ngx_http_foodsvc_conf.c */
 char *ngx_http_foodsvc_conf_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_foodsvc_conf_service_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_foodsvc_conf_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -44,8 +46,10 @@ char *ngx_http_foodsvc_check_limits(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t 
 char *ngx_http_foodsvc_check_role(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf);
 ngx_int_t ngx_http_foodsvc_check_all(ngx_conf_t *cf);
 
-/* The file's text, NUL-terminated behind len; at most max bytes. */
+/* ngx_http_foodsvc_conf_file.c: a file's text, or its first line without blanks at its ends. NUL-terminated behind len;
+   at most max bytes. */
 ngx_int_t ngx_http_foodsvc_read_file(ngx_conf_t *cf, ngx_str_t *path, size_t max, ngx_str_t *text);
+ngx_int_t ngx_http_foodsvc_first_line(ngx_conf_t *cf, ngx_str_t *path, size_t max, ngx_str_t *line);
 
 /* --- ngx_http_foodsvc_key.c --- */
 
@@ -87,8 +91,16 @@ void ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx);
 
 ngx_int_t ngx_http_foodsvc_address_init(ngx_cycle_t *cycle);
 /* setting: the url when it is configured, else NULL. lookup->done fires once, perhaps before this returns. */
-void ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_msec_t ttl, ngx_http_foodsvc_lookup_t *lookup);
+void ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_msec_t ttl,
+    ngx_http_foodsvc_lookup_t *lookup);
 void ngx_http_foodsvc_address_cancel(ngx_http_foodsvc_lookup_t *lookup);
+
+/* --- ngx_http_foodsvc_partner_request.c --- */
+
+/* Copies the address into the call's target. */
+ngx_int_t ngx_http_foodsvc_call_target(ngx_http_foodsvc_call_t *call, ngx_http_foodsvc_address_t *address);
+/* Posts the subrequest; done fires as nginx's post_subrequest handlers do. */
+ngx_int_t ngx_http_foodsvc_call_send(ngx_http_foodsvc_call_t *call, ngx_http_post_subrequest_pt done);
 
 /* --- ngx_http_foodsvc_partner.c, ngx_http_foodsvc_balancer.c, ngx_http_foodsvc_variables.c --- */
 

@@ -30,7 +30,8 @@ static void ngx_http_foodsvc_health_rabbitmq(ngx_http_foodsvc_ctx_t *ctx);
 static void ngx_http_foodsvc_health_checked(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_health_service(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_resource_t *resource);
 static void ngx_http_foodsvc_health_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
-static void ngx_http_foodsvc_health_one(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_resource_t *resource, ngx_uint_t up);
+static void ngx_http_foodsvc_health_one(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_resource_t *resource,
+    ngx_uint_t up);
 static void ngx_http_foodsvc_health_reply(ngx_http_foodsvc_ctx_t *ctx);
 
 

@@ -1,6 +1,7 @@
 /*
- * The API key: SHA-256 of what the request shows, compared with every configured hash in constant time, so that neither the
- * number of right bytes nor the place of the right hash can be measured. Plain keys of ours are not in memory at all.
+ * The API key: SHA-256 of what the request shows, compared with every configured hash in constant time, so that
+ * neither the number of right bytes nor the place of the right hash can be measured. Plain keys of ours are not in
+ * memory at all.
  */
 #include "ngx_http_foodsvc_core.h"
 #include <openssl/crypto.h>

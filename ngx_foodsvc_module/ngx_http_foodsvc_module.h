@@ -1,12 +1,13 @@
 /*
- * What the module's files share: configuration, a request's context, and the services that the core offers to the handlers
- * of orders, payments and health.
+ * What the module's files share: configuration, a request's context, and the services that the core offers to the
+ * handlers of orders, payments and health.
  *
- * A request's way: the role's content handler (ngx_http_foodsvc_module.c) makes the ctx, checks the API key, routes
- * (ngx_http_foodsvc_route.c), reads the body where there is one, and calls the handler. From then on the handler owns the
- * request until it calls one ngx_http_foodsvc_reply*() function, which is the end: the ctx answers once, later calls are
- * ignored. Between them the handler waits for ops (store, redis, publisher) and partner calls; each callback gets the ctx.
- * The deadline's timer answers when nothing else did (503 for reads, the handler's `late` for what may have been done).
+ * A request's way: the role's content handler (ngx_http_foodsvc_request.c) makes the ctx, checks the API key, routes
+ * (ngx_http_foodsvc_route.c), reads the body where there is one, and calls the handler. From then on the handler owns
+ * the request until it calls one ngx_http_foodsvc_reply*() function, which is the end: the ctx answers once, later
+ * calls are ignored. Between them the handler waits for ops (store, redis, publisher) and partner calls; each callback
+ * gets the ctx. The deadline's timer answers when nothing else did (503 for reads, the handler's `late` for what may
+ * have been done).
  */
 #ifndef NGX_HTTP_FOODSVC_MODULE_H
 #define NGX_HTTP_FOODSVC_MODULE_H
@@ -58,7 +59,8 @@ typedef struct {
     ngx_msec_t                url_ttl;              /* a remembered address; at most 2 s */
     ngx_uint_t                page;                 /* orders read at once by GET /v1/orders */
     ngx_uint_t                retry_after;          /* seconds, with a 503 */
-    X509                     *certificate;          /* foodsvc_certificate: what health looks at where the server has no ssl; freed with the cycle */
+    /* foodsvc_certificate: what health looks at where the server has no ssl; freed with the cycle */
+    X509                     *certificate;
 } ngx_http_foodsvc_loc_conf_t;
 
 typedef struct ngx_http_foodsvc_ctx_s  ngx_http_foodsvc_ctx_t;
@@ -68,13 +70,16 @@ typedef void (*ngx_http_foodsvc_handler_pt)(ngx_http_foodsvc_ctx_t *ctx);
 struct ngx_http_foodsvc_ctx_s {
     ngx_http_request_t           *request;
     ngx_http_foodsvc_loc_conf_t  *conf;
-    char                          id[FOODSVC_UUID_TEXT + 1];    /* the path's order id, canonical; "" when the path has none */
+    /* the path's order id, canonical; "" when the path has none */
+    char                          id[FOODSVC_UUID_TEXT + 1];
     const char                   *body;             /* the whole body, contiguous; NULL and 0 when empty */
     size_t                        len;
     void                         *flow;             /* the handler's own state, in r->pool */
     ngx_http_foodsvc_handler_pt   late;             /* what answers when the deadline passes; NULL: 503 */
-    ngx_http_foodsvc_handler_pt   cleanup;          /* called once when the request dies, whatever killed it: free what `flow` owns outside the pool */
-    unsigned                      replied:1;        /* answered: later answers are ignored; a flow may go on behind it */
+    /* called once when the request dies, whatever killed it: free what `flow` owns outside the pool */
+    ngx_http_foodsvc_handler_pt   cleanup;
+    /* answered: later answers are ignored; a flow may go on behind it */
+    unsigned                      replied:1;
 
     /* the core's */
     ngx_queue_t                   ops;              /* outstanding: detached when the request dies */
@@ -106,13 +111,15 @@ void ngx_http_foodsvc_reply_detail(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t statu
 void ngx_http_foodsvc_reply_faults(ngx_http_foodsvc_ctx_t *ctx, foodsvc_faults_t *faults);
 /* 503 with Retry-After: a queue is full, a server is away. */
 void ngx_http_foodsvc_reply_busy(ngx_http_foodsvc_ctx_t *ctx, const char *what);
-/* The answer that a store's failure gives: UNAVAILABLE 503, UNREADABLE and FAILED 500 (the reason is logged, not told), UNKNOWN 500. Not for OK, NOT_FOUND, EXISTS. */
+/* The answer that a store's failure gives: UNAVAILABLE 503, UNREADABLE and FAILED 500 (the reason is logged, not
+   told), UNKNOWN 500. Not for OK, NOT_FOUND, EXISTS. */
 void ngx_http_foodsvc_reply_store(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_rc_e rc, const char *err);
 
 /* A streamed answer: begin, then pieces, each followed by `more` once the client has taken it (never before this call
    returns), then the end. abort cuts the connection, so that a client can tell a part from the whole. */
 void ngx_http_foodsvc_stream_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status);
-void ngx_http_foodsvc_stream_piece(ngx_http_foodsvc_ctx_t *ctx, char *body, size_t len, ngx_http_foodsvc_handler_pt more);
+void ngx_http_foodsvc_stream_piece(ngx_http_foodsvc_ctx_t *ctx, char *body, size_t len,
+    ngx_http_foodsvc_handler_pt more);
 void ngx_http_foodsvc_stream_end(ngx_http_foodsvc_ctx_t *ctx);
 void ngx_http_foodsvc_stream_abort(ngx_http_foodsvc_ctx_t *ctx);
 
@@ -156,13 +163,16 @@ typedef struct {
 } ngx_http_foodsvc_target_t;
 
 struct ngx_http_foodsvc_call_s {
-    const char                   *service;      /* a name of foodsvc_names.h; FOODSVC_CARD_COMPANY: conf->card_company */
+    /* a name of foodsvc_names.h; FOODSVC_CARD_COMPANY: conf->card_company */
+    const char                   *service;
     const char                   *method;       /* "GET" or "POST" */
     const char                   *path;         /* in r->pool */
     char                         *body;         /* malloc'ed, taken; NULL: none */
     size_t                        len;
-    const char                   *idempotency_key;      /* in r->pool; NULL: none. With one, a call that got no answer is made once more, when the time allows */
-    void                        (*done)(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);  /* once, never before ngx_http_foodsvc_call() returned; not when the request died */
+    /* in r->pool; NULL: none. With one, a call that got no answer is made once more, when the time allows */
+    const char                   *idempotency_key;
+    /* once, never before ngx_http_foodsvc_call() returned; not when the request died */
+    void                        (*done)(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
     void                         *data;         /* the handler's */
     /* out */
     ngx_http_foodsvc_outcome_e    outcome;
@@ -183,7 +193,8 @@ struct ngx_http_foodsvc_call_s {
     unsigned                      finished:1;
 };
 
-/* call is in r->pool, zeroed. Several calls of one request may run side by side. X-API-Key goes with calls to PaymentService only. */
+/* call is in r->pool, zeroed. Several calls of one request may run side by side. X-API-Key goes with calls to
+   PaymentService only. */
 void ngx_http_foodsvc_call(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
 
 /* --- the handlers that route.c calls --- */

@@ -1,6 +1,6 @@
 /*
- * Answers. The first one wins. It is made here and now, and sent by a posted event: its finalizing may free the request, and
- * the callback that answers must not stand on freed ground.
+ * Answers. The first one wins. It is made here and now, and sent by a posted event: its finalizing may free the
+ * request, and the callback that answers must not stand on freed ground.
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -176,7 +176,8 @@ ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx)
 
     } else {
         ngx_http_foodsvc_reply_detail(ctx, status, "%s", texts[i].text ? texts[i].text
-                                      : status < NGX_HTTP_INTERNAL_SERVER_ERROR ? "Bad Request" : "Internal Server Error");
+                                      : status < NGX_HTTP_INTERNAL_SERVER_ERROR ? "Bad Request"
+                                      : "Internal Server Error");
     }
 }
 

@@ -1,11 +1,11 @@
 /*
  * A request's life in the module: its ctx, its body, its deadline, what it waits for, and its death.
  *
- * From the content handler on, the request's reference count holds one for us; the answer's finalizing gives it back. Nothing is finalized
- * from inside a callback: an answer is posted (ngx_http_foodsvc_reply.c), so that a ctx stays valid until the callback that
- * answered has returned. The cleanup handler runs whatever ends the request: it removes the events, detaches the ops and
- * the lookups, and frees what is outside the pool. Background subrequests that still run then are ended by nginx
- * (ngx_http_terminate_request() runs their upstreams' cleanups) or were waited for.
+ * From the content handler on, the request's reference count holds one for us; the answer's finalizing gives it back.
+ * Nothing is finalized from inside a callback: an answer is posted (ngx_http_foodsvc_reply.c), so that a ctx stays
+ * valid until the callback that answered has returned. The cleanup handler runs whatever ends the request: it removes
+ * the events, detaches the ops and the lookups, and frees what is outside the pool. Background subrequests that still
+ * run then are ended by nginx (ngx_http_terminate_request() runs their upstreams' cleanups) or were waited for.
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -106,7 +106,8 @@ ngx_http_foodsvc_create_ctx(ngx_http_request_t *r)
 }
 
 
-/* A body that nobody reads must not be taken for the next request. The handler runs or has answered: NGX_DONE holds the request for it. */
+/* A body that nobody reads must not be taken for the next request. The handler runs or has answered: NGX_DONE
+   holds the request for it. */
 static ngx_int_t
 ngx_http_foodsvc_discard(ngx_http_foodsvc_ctx_t *ctx)
 {

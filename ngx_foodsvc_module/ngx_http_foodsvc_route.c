@@ -1,6 +1,6 @@
 /*
- * Which handler a request is for. Under /v1/ the key is asked for first of all, so that without one nothing can be learnt, not even
- * which paths there are; then comes the path (404), the method (405), the id in the path (422).
+ * Which handler a request is for. Under /v1/ the key is asked for first of all, so that without one nothing can be
+ * learnt, not even which paths there are; then comes the path (404), the method (405), the id in the path (422).
  */
 #include "ngx_http_foodsvc_core.h"
 

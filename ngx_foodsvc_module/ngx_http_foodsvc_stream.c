@@ -1,9 +1,11 @@
 /*
- * A streamed answer with back-pressure: one piece is in nginx's hands at a time, and `more` is asked for the next one when
- * the client's socket (and every filter) has taken all of it. So a list of a million orders costs the memory of two pieces.
+ * A streamed answer with back-pressure: one piece is in nginx's hands at a time, and `more` is asked for the next one
+ * when the client's socket (and every filter) has taken all of it. So a list of a million orders costs the memory of
+ * two pieces.
  *
- * Two clocks: while the client is slow, send_timeout; while the handler fetches the next piece, the deadline, after which the
- * connection is cut. All steps run from posted events or from the connection's write event, never inside the handler's call.
+ * Two clocks: while the client is slow, send_timeout; while the handler fetches the next piece, the deadline, after
+ * which the connection is cut. All steps run from posted events or from the connection's write event, never inside the
+ * handler's call.
  */
 #include "ngx_http_foodsvc_core.h"
 

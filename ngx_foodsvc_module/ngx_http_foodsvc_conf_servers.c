@@ -1,0 +1,216 @@
+/*
+ * The setters of the servers: foodsvc_mongo, foodsvc_redis, foodsvc_rabbitmq. A url is given as it is, or as file:/path,
+ * so that its password stays out of nginx.conf; it never appears in a message.
+ */
+#include "ngx_http_foodsvc_core.h"
+#include <amqp.h>
+
+
+typedef struct {
+    const char  *name;
+    ngx_uint_t  *value;
+    ngx_uint_t   ms;            /* a time in milliseconds, else a number */
+    ngx_uint_t   min, max;
+} ngx_http_foodsvc_param_t;
+
+static char *ngx_http_foodsvc_conf_params(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params);
+static char *ngx_http_foodsvc_conf_param(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params, ngx_str_t *arg);
+static char *ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url);
+
+
+char *
+ngx_http_foodsvc_conf_mongo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                           err[FOODSVC_ERR];
+    ngx_http_foodsvc_main_conf_t  *mcf = conf;
+    ngx_http_foodsvc_param_t       params[] = {
+        { "read_threads", &mcf->store.read_threads, 0, 1, 64 },
+        { "write_threads", &mcf->store.write_threads, 0, 1, 64 },
+        { "queue", &mcf->store.queue, 0, 1, 1000000 },
+        { "timeout", &mcf->store.timeout, 1, 10, 60000 },
+        { NULL, NULL, 0, 0, 0 }
+    };
+
+    if (mcf->store.uri.len) {
+        return "is duplicate";
+    }
+
+    mcf->store.read_threads = 2;
+    mcf->store.write_threads = 2;
+    mcf->store.queue = 1024;
+    mcf->store.timeout = 1000;
+
+    if (ngx_http_foodsvc_conf_server(cf, &mcf->store.uri) != NGX_CONF_OK
+        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (!foodsvc_store_uri_check((char *) mcf->store.uri.data, err)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "foodsvc_mongo: %s: give mongodb://host:port/?replicaSet=...", err);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char                         err[256];
+    ngx_http_foodsvc_main_conf_t  *mcf = conf;
+    ngx_http_foodsvc_param_t       params[] = {
+        { "timeout", &mcf->redis.timeout, 1, 10, 60000 },
+        { "queue", &mcf->redis.queue, 0, 1, 1000000 },
+        { NULL, NULL, 0, 0, 0 }
+    };
+
+    if (mcf->redis.url.len) {
+        return "is duplicate";
+    }
+
+    mcf->redis.timeout = 500;
+    mcf->redis.queue = 4096;
+
+    if (ngx_http_foodsvc_conf_server(cf, &mcf->redis.url) != NGX_CONF_OK
+        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    err[0] = '\0';
+
+    if (ngx_http_foodsvc_redis_check(cf->pool, &mcf->redis.url, err, sizeof(err)) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "foodsvc_redis: %s: give redis://[user:password@]host:port[/db] or unix:/path", err);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                          *copy;
+    struct amqp_connection_info    info;
+    ngx_http_foodsvc_main_conf_t  *mcf = conf;
+    ngx_http_foodsvc_param_t       params[] = {
+        { "timeout", &mcf->publisher.timeout, 1, 10, 60000 },
+        { "queue", &mcf->publisher.queue, 0, 1, 1000000 },
+        { "window", &mcf->publisher.window, 0, 1, 4096 },
+        { "heartbeat", &mcf->publisher.heartbeat, 0, 1, 600 },
+        { NULL, NULL, 0, 0, 0 }
+    };
+
+    if (mcf->publisher.url.len) {
+        return "is duplicate";
+    }
+
+    mcf->publisher.timeout = 2000;
+    mcf->publisher.queue = 4096;
+    mcf->publisher.window = 128;
+    mcf->publisher.heartbeat = 10;
+
+    if (ngx_http_foodsvc_conf_server(cf, &mcf->publisher.url) != NGX_CONF_OK
+        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    /* amqp_parse_url() writes into its argument */
+    copy = ngx_pnalloc(cf->temp_pool, mcf->publisher.url.len + 1);
+    if (copy == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memcpy(copy, mcf->publisher.url.data, mcf->publisher.url.len + 1);
+
+    if (amqp_parse_url(copy, &info) != AMQP_STATUS_OK || info.host == NULL || info.host[0] == '\0') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "foodsvc_rabbitmq: the url cannot be read: give amqp[s]://user:password@host:port[/vhost]");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* The first argument: a url, or file:/path with the url in its first line. */
+static char *
+ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url)
+{
+    ngx_str_t  *value = cf->args->elts, path;
+
+    if (value[1].len <= 5 || ngx_strncmp(value[1].data, "file:", 5) != 0) {
+        *url = value[1];            /* tokens are NUL-terminated */
+
+    } else {
+        path.len = value[1].len - 5;
+        path.data = value[1].data + 5;
+
+        if (ngx_http_foodsvc_first_line(cf, &path, 4096, url) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (url->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" has no url: give one", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_foodsvc_conf_params(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params)
+{
+    ngx_str_t   *value = cf->args->elts;
+    ngx_uint_t   i;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_foodsvc_conf_param(cf, params, &value[i]) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_foodsvc_conf_param(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params, ngx_str_t *arg)
+{
+    size_t                     len;
+    ngx_int_t                  n;
+    ngx_str_t                  text;
+    ngx_http_foodsvc_param_t  *p;
+
+    for (p = params; p->name; p++) {
+        len = ngx_strlen(p->name);
+
+        if (arg->len <= len || arg->data[len] != '=' || ngx_strncmp(arg->data, p->name, len) != 0) {
+            continue;
+        }
+
+        text.data = arg->data + len + 1;
+        text.len = arg->len - len - 1;
+        n = p->ms ? ngx_parse_time(&text, 0) : ngx_atoi(text.data, text.len);
+
+        if (n == NGX_ERROR || (ngx_uint_t) n < p->min || (ngx_uint_t) n > p->max) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s must be from %ui to %ui%s", arg, p->name, p->min,
+                               p->max, p->ms ? " ms" : "");
+            return NGX_CONF_ERROR;
+        }
+
+        *p->value = (ngx_uint_t) n;
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown parameter \"%V\"; the first one is \"%s=\"", arg, params->name);
+
+    return NGX_CONF_ERROR;
+}
