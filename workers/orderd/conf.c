@@ -45,7 +45,7 @@ static const worker_conf_option_t options[] = {
       .max = 60000, .reload = true, .help = "of connecting and of each answer" },
     { .key = "amqp_timeout", .type = WORKER_CONF_MS, .offset = AT(amqp_timeout), .value = "2s", .min = 50, .max = 60000,
       .help = "of connecting, login and declarations" },
-    { .key = "claim", .type = WORKER_CONF_MS, .offset = AT(claim), .value = "60s", .min = 1000, .max = 3600000,
+    { .key = "claim", .type = WORKER_CONF_MS, .offset = AT(claim), .value = "30s", .min = 1000, .max = 3600000,
       .reload = true, .help = "how long an order is ours while we do what it owes; more than twice partner_timeout" },
     { .key = "term_timeout", .type = WORKER_CONF_MS, .offset = AT(term_timeout), .value = "10s", .min = 0,
       .max = 600000, .reload = true, .help = "how long SIGTERM waits for what is in flight" },
