@@ -105,9 +105,13 @@ static foodsvc_payment_verdict_e decide_reimburse(foodsvc_payment_t *payment)
     case FOODSVC_PAY_PAID:
         payment->status = FOODSVC_PENDING;
         payment->reimburse = true;
+        payment->reimburse_taken = false;
         return FOODSVC_PAYMENT_WRITE;
     case FOODSVC_PENDING:
-        return payment->reimburse ? FOODSVC_PAYMENT_PROCEED : FOODSVC_PAYMENT_ILLEGAL;
+        if (!payment->reimburse) {
+            return FOODSVC_PAYMENT_ILLEGAL;
+        }
+        return payment->reimburse_taken ? FOODSVC_PAYMENT_NOTHING : FOODSVC_PAYMENT_PROCEED;
     case FOODSVC_PAY_REIMBURSED:
         return FOODSVC_PAYMENT_NOTHING;
     default:
@@ -115,24 +119,37 @@ static foodsvc_payment_verdict_e decide_reimburse(foodsvc_payment_t *payment)
     }
 }
 
-static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+/* Is what the company answers to still open? An answer to the charge may come when the refund is asked for. */
+static bool is_open(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    if (payment->status != FOODSVC_PENDING || !change->has_transaction_id) {
-        return FOODSVC_PAYMENT_NOTHING;
-    }
-    if (payment->has_transaction_id
-        && memcmp(&payment->transaction_id, &change->transaction_id, sizeof(foodsvc_uuid_t)) == 0)
-    {
-        return FOODSVC_PAYMENT_NOTHING;
-    }
-    payment->transaction_id = change->transaction_id;
-    payment->has_transaction_id = true;
-    return FOODSVC_PAYMENT_WRITE;
+    return payment->status == FOODSVC_PENDING && payment->reimburse == change->reimburse;
 }
 
-static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment)
+static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    if (payment->status != FOODSVC_PENDING) {
+    foodsvc_payment_verdict_e verdict = FOODSVC_PAYMENT_NOTHING;
+
+    if (!is_open(payment, change)) {
+        return FOODSVC_PAYMENT_NOTHING;
+    }
+    if (payment->reimburse && !payment->reimburse_taken) {
+        payment->reimburse_taken = true;
+        verdict = FOODSVC_PAYMENT_WRITE;
+    }
+    if (change->has_transaction_id
+        && (!payment->has_transaction_id
+            || memcmp(&payment->transaction_id, &change->transaction_id, sizeof(foodsvc_uuid_t)) != 0))
+    {
+        payment->transaction_id = change->transaction_id;
+        payment->has_transaction_id = true;
+        verdict = FOODSVC_PAYMENT_WRITE;
+    }
+    return verdict;
+}
+
+static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    if (!is_open(payment, change) || (payment->reimburse ? payment->reimburse_taken : payment->has_transaction_id)) {
         return FOODSVC_PAYMENT_NOTHING;
     }
     if (payment->reimburse) {
@@ -140,7 +157,6 @@ static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment)
         payment->reimburse = false;
     } else {
         payment->status = FOODSVC_PAY_FAILED;
-        payment->has_transaction_id = false;
     }
     return FOODSVC_PAYMENT_WRITE;
 }
@@ -152,7 +168,8 @@ static bool callback_moves(const foodsvc_payment_t *payment, foodsvc_payment_sta
     case FOODSVC_PENDING:
         return payment->reimburse ? status == FOODSVC_PAY_REIMBURSED : status != FOODSVC_PENDING;
     case FOODSVC_PAY_FAILED:
-        return status == FOODSVC_PAY_PAID || status == FOODSVC_PAY_REIMBURSED;
+        return status == FOODSVC_PAY_PAID || status == FOODSVC_PAY_REIMBURSED
+               || (status == FOODSVC_PAY_FAILED && !payment->has_transaction_id);
     case FOODSVC_PAY_PAID:
         return status == FOODSVC_PAY_REIMBURSED;
     default:
@@ -168,7 +185,7 @@ static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, con
         return FOODSVC_PAYMENT_NOTHING;
     }
     payment->status = change->status;
-    payment->reimburse = false;
+    payment->reimburse = payment->reimburse_taken = false;
     if (change->has_transaction_id) {
         payment->transaction_id = change->transaction_id;
         payment->has_transaction_id = true;
@@ -190,7 +207,7 @@ foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, con
     case FOODSVC_PAYMENT_ACCEPTED:
         return decide_accepted(payment, change);
     case FOODSVC_PAYMENT_REFUSED:
-        return decide_refused(payment);
+        return decide_refused(payment, change);
     case FOODSVC_PAYMENT_CALLBACK:
         return decide_callback(payment, change);
     }

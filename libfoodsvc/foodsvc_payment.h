@@ -45,6 +45,7 @@ typedef struct {
     foodsvc_payment_status_e  status;
     int64_t                   created;          /* ms */
     bool                      reimburse;        /* a reimbursement was asked for: `reimburse` in the document */
+    bool                      reimburse_taken;  /* and the card company has taken it */
     /* The outbox mark: the event that is stored with the status and not yet confirmed by the broker. "" when none. */
     char                      outbox_id[FOODSVC_UUID_TEXT + 1];     /* the event's message_id */
     foodsvc_status_e          outbox_status;
@@ -64,6 +65,7 @@ typedef enum {
 typedef struct {
     foodsvc_payment_change_e  kind;
     foodsvc_payment_status_e  status;           /* CALLBACK */
+    bool                      reimburse;        /* ACCEPTED, REFUSED: what was asked for was a reimbursement */
     bool                      has_transaction_id;
     foodsvc_uuid_t            transaction_id;   /* ACCEPTED, CALLBACK */
 } foodsvc_payment_change_t;
@@ -79,13 +81,18 @@ typedef enum {
 /*
  * Decides and, when the verdict is WRITE, applies to `payment` in memory.
  *   REQUESTED  pending without transaction_id: PROCEED; failed without transaction_id: WRITE to pending; else NOTHING
- *   REIMBURSE  paid: WRITE to pending + reimburse; pending + reimburse: PROCEED; reimbursed: NOTHING; else ILLEGAL
- *   ACCEPTED   pending: WRITE of the transaction_id when it differs or is missing; else NOTHING
- *   REFUSED    pending, no reimburse: WRITE to failed, transaction_id removed, no event; pending + reimburse: WRITE
- *              back to paid; else NOTHING
+ *   REIMBURSE  paid: WRITE to pending + reimburse; pending + reimburse: PROCEED, or NOTHING when it was taken;
+ *              reimbursed: NOTHING; else ILLEGAL
+ *   ACCEPTED   pending, and what is pending is what was asked for: WRITE of the transaction_id when it differs or is
+ *              missing, and of reimburse_taken; else NOTHING
+ *   REFUSED    pending, no reimburse: WRITE to failed, no event; pending + reimburse: WRITE back to paid; NOTHING when
+ *              it isn't pending, or when the company has taken the same request from another caller meanwhile: then
+ *              its callback decides
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: only reimbursed; failed: paid and
- *              reimbursed; paid: reimbursed; all else NOTHING. A written callback sets outbox_id (a new UUID v4),
- *              outbox_status, transaction_id, and ends reimburse.
+ *              reimbursed, and failed when there is no transaction_id: then only we had said no so far, and nobody was
+ *              told by an event; paid: reimbursed; all else NOTHING. A written callback sets outbox_id (a new UUID v4),
+ *              outbox_status, transaction_id, and ends reimburse. An event that still waits in the outbox gives way to
+ *              the newer one, which says how the payment stands.
  */
 foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change);
 

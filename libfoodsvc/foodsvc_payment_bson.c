@@ -1,8 +1,8 @@
 /*
  * The payment's document in MongoDB.
  *
- * Beside the contract's fields: `reimburse` (bool, a reimbursement runs) and `outbox` {id, status} (an event that the
- * broker has not confirmed). transaction_id is absent until the card company gave one. `rev` is the store's.
+ * Beside the contract's fields: `reimburse` (bool, a reimbursement runs), `reimburse_taken` (bool, the card company has
+ * taken it) and `outbox` {id, status} (an event that the broker has not confirmed). transaction_id is absent until the card company gave one. `rev` is the store's.
  */
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +39,7 @@ bool foodsvc_payment_to_bson(const foodsvc_payment_t *payment, bson_t *doc)
            && bson_append_utf8(doc, "status", -1, foodsvc_payment_status_name(payment->status), -1)
            && bson_append_date_time(doc, "created", -1, payment->created)
            && (!payment->reimburse || bson_append_bool(doc, "reimburse", -1, true))
+           && (!payment->reimburse_taken || bson_append_bool(doc, "reimburse_taken", -1, true))
            && append_outbox(payment, doc);
 }
 
@@ -138,6 +139,10 @@ static bool read_field(const bson_iter_t *iter, foodsvc_payment_t *payment, bool
     }
     if (strcmp(key, "reimburse") == 0) {
         payment->reimburse = bson_iter_as_bool(iter);
+        return true;
+    }
+    if (strcmp(key, "reimburse_taken") == 0) {
+        payment->reimburse_taken = bson_iter_as_bool(iter);
         return true;
     }
     if (strcmp(key, "outbox") == 0) {

@@ -48,6 +48,8 @@ static bson_t *update_of(const foodsvc_payment_t *before, const foodsvc_payment_
         && foodsvc_store_append_rev(&set, job, doc)
         && (before->status == after->status || change_field(&set, &unset, &decided, "status"))
         && (before->reimburse == after->reimburse || change_field(&set, &unset, &decided, "reimburse"))
+        && (before->reimburse_taken == after->reimburse_taken
+            || change_field(&set, &unset, &decided, "reimburse_taken"))
         && (!transaction_differs(before, after) || change_field(&set, &unset, &decided, "transaction_id"))
         && (strcmp(before->outbox_id, after->outbox_id) == 0 || change_field(&set, &unset, &decided, "outbox"))
         && BSON_APPEND_DOCUMENT(update, "$set", &set)

@@ -133,6 +133,7 @@ ngx_http_foodsvc_payment_op(ngx_http_foodsvc_ctx_t *ctx, foodsvc_payment_change_
     ngx_cpystrn((u_char *) op->payment_id, (u_char *) flow->request.metadata.order_id, sizeof(op->payment_id));
     op->u.payment.id = op->payment_id;
     op->u.payment.change.kind = kind;
+    op->u.payment.change.reimburse = flow->reimburse;
     return op;
 }
 
@@ -310,19 +311,19 @@ ngx_http_foodsvc_payment_accept(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_ca
     limits = ctx->conf->json;
     limits.max_size = ctx->conf->max_answer;
 
-    if (!foodsvc_transaction_parse(call->answer, call->answer_len, &limits, &transaction_id, err)) {
+    op = ngx_http_foodsvc_payment_op(ctx, FOODSVC_PAYMENT_ACCEPTED);
+
+    if (foodsvc_transaction_parse(call->answer, call->answer_len, &limits, &transaction_id, err)) {
+        if (op) {
+            op->u.payment.change.has_transaction_id = true;
+            op->u.payment.change.transaction_id = transaction_id;
+        }
+
+    } else {
         /* The callback brings the id again. */
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "foodsvc: payment %s: " FOODSVC_CARD_COMPANY " accepted, without a transaction_id: %s",
                       flow->request.metadata.order_id, err);
-        ngx_http_foodsvc_payment_reply(ctx);
-        return;
-    }
-
-    op = ngx_http_foodsvc_payment_op(ctx, FOODSVC_PAYMENT_ACCEPTED);
-    if (op) {
-        op->u.payment.change.has_transaction_id = true;
-        op->u.payment.change.transaction_id = transaction_id;
     }
 
     if (op == NULL || ngx_http_foodsvc_flow_submit(ctx, op, ngx_http_foodsvc_payment_accepted) != NGX_OK) {
@@ -388,7 +389,10 @@ ngx_http_foodsvc_payment_refuse(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, 
 }
 
 
-/* Not stored: it stays pending without a transaction, and a repeat asks again. */
+/*
+ * Not stored: it stays pending without a transaction, and a repeat asks again. Not taken back: a request that ran beside
+ * this one was taken by the company, so this one is, too.
+ */
 static void
 ngx_http_foodsvc_payment_refused(ngx_http_foodsvc_op_t *op)
 {
@@ -401,9 +405,18 @@ ngx_http_foodsvc_payment_refused(ngx_http_foodsvc_op_t *op)
     }
 
     ctx = ngx_http_foodsvc_flow_arrived(op);
-    if (ctx) {
-        ngx_http_foodsvc_payment_reply_refused(ctx);
+    if (ctx == NULL) {
+        return;
     }
+
+    if (refused->rc == FOODSVC_STORE_OK && refused->verdict == FOODSVC_PAYMENT_NOTHING
+        && refused->payment->status != (refused->change.reimburse ? FOODSVC_PAY_PAID : FOODSVC_PAY_FAILED))
+    {
+        ngx_http_foodsvc_payment_reply(ctx);
+        return;
+    }
+
+    ngx_http_foodsvc_payment_reply_refused(ctx);
 }
 
 

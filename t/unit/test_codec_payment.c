@@ -56,19 +56,20 @@ static void the_document(void **state)
 static void our_own_fields(void **state)
 {
     char               err[FOODSVC_ERR];
-    foodsvc_payment_t *payment = read_json(START ",\"reimburse\":true,\"outbox\":{\"id\":\"e1\","
-                                                 "\"status\":\"paymentPaid\"}}", err);
+    foodsvc_payment_t *payment = read_json(START ",\"reimburse\":true,\"reimburse_taken\":true,"
+                                                 "\"outbox\":{\"id\":\"e1\",\"status\":\"paymentPaid\"}}", err);
 
     assert_string_equal(err, "");
     assert_false(payment->has_transaction_id);
     assert_true(payment->reimburse);
+    assert_true(payment->reimburse_taken);
     assert_string_equal(payment->outbox_id, "e1");
     assert_int_equal(payment->outbox_status, FOODSVC_PAYMENT_PAID);
     check_document(payment,
         "{ \"_id\" : \"" ID "\", \"metadata\" : { \"receiver\" : \"OrderService\", \"order_id\" : \"" ID "\", "
         "\"customer_id\" : \"" CUSTOMER "\" }, \"status\" : \"pending\", "
         "\"created\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } }, \"reimburse\" : true, "
-        "\"outbox\" : { \"id\" : \"e1\", \"status\" : \"paymentPaid\" } }");
+        "\"reimburse_taken\" : true, \"outbox\" : { \"id\" : \"e1\", \"status\" : \"paymentPaid\" } }");
     foodsvc_payment_free(payment);
 }
 

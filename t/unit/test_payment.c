@@ -7,11 +7,13 @@ typedef struct {
     foodsvc_payment_status_e status;
     bool                     reimburse;
     bool                     transaction;
+    bool                     taken;         /* the reimbursement, by the company */
 } at_t;
 
 static void start(foodsvc_payment_t *payment, const at_t *at)
 {
-    *payment = (foodsvc_payment_t) { .status = at->status, .reimburse = at->reimburse };
+    *payment = (foodsvc_payment_t) { .status = at->status, .reimburse = at->reimburse,
+                                      .reimburse_taken = at->taken };
     payment->has_transaction_id = at->transaction;
     payment->transaction_id.bytes[0] = 1;
 }
@@ -24,6 +26,7 @@ static void check(at_t at, foodsvc_payment_change_t change, foodsvc_payment_verd
     assert_int_equal(foodsvc_payment_decide(&payment, &change), verdict);
     assert_int_equal(payment.status, after.status);
     assert_int_equal(payment.reimburse, after.reimburse);
+    assert_int_equal(payment.reimburse_taken, after.taken);
     assert_int_equal(payment.has_transaction_id, after.transaction);
     if (change.kind != FOODSVC_PAYMENT_CALLBACK || verdict != FOODSVC_PAYMENT_WRITE) {
         assert_string_equal(payment.outbox_id, "");
@@ -50,19 +53,20 @@ static void names_go_both_ways(void **state)
     assert_string_equal(foodsvc_payment_status_name(FOODSVC_PAYMENT_STATUS_COUNT), "unknown");
 }
 
-#define PENDING_NEW     ((at_t) { FOODSVC_PENDING, false, false })
-#define PENDING         ((at_t) { FOODSVC_PENDING, false, true })
-#define PENDING_BACK    ((at_t) { FOODSVC_PENDING, true, true })
-#define PAID            ((at_t) { FOODSVC_PAY_PAID, false, true })
-#define FAILED_NEW      ((at_t) { FOODSVC_PAY_FAILED, false, false })
-#define FAILED          ((at_t) { FOODSVC_PAY_FAILED, false, true })
-#define REIMBURSED      ((at_t) { FOODSVC_PAY_REIMBURSED, false, true })
+#define PENDING_NEW     ((at_t) { FOODSVC_PENDING, false, false, false })
+#define PENDING         ((at_t) { FOODSVC_PENDING, false, true, false })
+#define PENDING_BACK    ((at_t) { FOODSVC_PENDING, true, true, false })
+#define PENDING_TAKEN   ((at_t) { FOODSVC_PENDING, true, true, true })
+#define PAID            ((at_t) { FOODSVC_PAY_PAID, false, true, false })
+#define FAILED_NEW      ((at_t) { FOODSVC_PAY_FAILED, false, false, false })
+#define FAILED          ((at_t) { FOODSVC_PAY_FAILED, false, true, false })
+#define REIMBURSED      ((at_t) { FOODSVC_PAY_REIMBURSED, false, true, false })
 
 static void requested(void **state)
 {
     foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_REQUESTED };
-    const at_t               paid_new = { FOODSVC_PAY_PAID, false, false };
-    const at_t               back_new = { FOODSVC_PENDING, true, false };
+    const at_t               paid_new = { FOODSVC_PAY_PAID, false, false, false };
+    const at_t               back_new = { FOODSVC_PENDING, true, false, false };
 
     check(PENDING_NEW, change, FOODSVC_PAYMENT_PROCEED, PENDING_NEW);
     check(PENDING, change, FOODSVC_PAYMENT_NOTHING, PENDING);
@@ -81,6 +85,7 @@ static void reimburse(void **state)
 
     check(PENDING, change, FOODSVC_PAYMENT_ILLEGAL, PENDING);
     check(PENDING_BACK, change, FOODSVC_PAYMENT_PROCEED, PENDING_BACK);
+    check(PENDING_TAKEN, change, FOODSVC_PAYMENT_NOTHING, PENDING_TAKEN);   /* a company that knows no keys pays once */
     check(PAID, change, FOODSVC_PAYMENT_WRITE, PENDING_BACK);
     check(FAILED, change, FOODSVC_PAYMENT_ILLEGAL, FAILED);
     check(REIMBURSED, change, FOODSVC_PAYMENT_NOTHING, REIMBURSED);
@@ -100,9 +105,16 @@ static void accepted(void **state)
     check(PAID, change, FOODSVC_PAYMENT_NOTHING, PAID);                     /* the callback was faster */
 
     change.transaction_id.bytes[0] = 2;
+    check(PENDING_BACK, change, FOODSVC_PAYMENT_NOTHING, PENDING_BACK);     /* late, of the charge: no refund is taken */
+    change.reimburse = true;
+    check(PENDING, change, FOODSVC_PAYMENT_NOTHING, PENDING);
     start(&payment, &PENDING_BACK);
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
     assert_int_equal(payment.transaction_id.bytes[0], 2);
+    assert_true(payment.reimburse_taken);
+    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
+    change.has_transaction_id = false;
+    check(PENDING_BACK, change, FOODSVC_PAYMENT_WRITE, PENDING_TAKEN);
 }
 
 static void refused(void **state)
@@ -110,11 +122,15 @@ static void refused(void **state)
     foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_REFUSED };
 
     check(PENDING_NEW, change, FOODSVC_PAYMENT_WRITE, FAILED_NEW);
-    check(PENDING, change, FOODSVC_PAYMENT_WRITE, FAILED_NEW);
-    check(PENDING_BACK, change, FOODSVC_PAYMENT_WRITE, PAID);
+    check(PENDING, change, FOODSVC_PAYMENT_NOTHING, PENDING);       /* another request's was taken */
+    check(PENDING_BACK, change, FOODSVC_PAYMENT_NOTHING, PENDING_BACK);
     check(PAID, change, FOODSVC_PAYMENT_NOTHING, PAID);
     check(FAILED, change, FOODSVC_PAYMENT_NOTHING, FAILED);
     check(REIMBURSED, change, FOODSVC_PAYMENT_NOTHING, REIMBURSED);
+    change.reimburse = true;
+    check(PENDING_NEW, change, FOODSVC_PAYMENT_NOTHING, PENDING_NEW);
+    check(PENDING_BACK, change, FOODSVC_PAYMENT_WRITE, PAID);
+    check(PENDING_TAKEN, change, FOODSVC_PAYMENT_NOTHING, PENDING_TAKEN);
 }
 
 static void callbacks(void **state)
@@ -124,31 +140,33 @@ static void callbacks(void **state)
         foodsvc_payment_status_e status;
         bool                     moves;
     } cases[] = {
-        { { FOODSVC_PENDING, false, true }, FOODSVC_PENDING, false },
-        { { FOODSVC_PENDING, false, true }, FOODSVC_PAY_PAID, true },
-        { { FOODSVC_PENDING, false, true }, FOODSVC_PAY_FAILED, true },
-        { { FOODSVC_PENDING, false, true }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PENDING, true, true }, FOODSVC_PENDING, false },
-        { { FOODSVC_PENDING, true, true }, FOODSVC_PAY_PAID, false },
-        { { FOODSVC_PENDING, true, true }, FOODSVC_PAY_FAILED, false },
-        { { FOODSVC_PENDING, true, true }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PAY_FAILED, false, false }, FOODSVC_PENDING, false },
-        { { FOODSVC_PAY_FAILED, false, false }, FOODSVC_PAY_PAID, true },
-        { { FOODSVC_PAY_FAILED, false, false }, FOODSVC_PAY_FAILED, false },
-        { { FOODSVC_PAY_FAILED, false, false }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PAY_PAID, false, true }, FOODSVC_PENDING, false },
-        { { FOODSVC_PAY_PAID, false, true }, FOODSVC_PAY_PAID, false },
-        { { FOODSVC_PAY_PAID, false, true }, FOODSVC_PAY_FAILED, false },
-        { { FOODSVC_PAY_PAID, false, true }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PAY_REIMBURSED, false, true }, FOODSVC_PENDING, false },
-        { { FOODSVC_PAY_REIMBURSED, false, true }, FOODSVC_PAY_PAID, false },
-        { { FOODSVC_PAY_REIMBURSED, false, true }, FOODSVC_PAY_FAILED, false },
-        { { FOODSVC_PAY_REIMBURSED, false, true }, FOODSVC_PAY_REIMBURSED, false },
+        { { FOODSVC_PENDING, false, true, false }, FOODSVC_PENDING, false },
+        { { FOODSVC_PENDING, false, true, false }, FOODSVC_PAY_PAID, true },
+        { { FOODSVC_PENDING, false, true, false }, FOODSVC_PAY_FAILED, true },
+        { { FOODSVC_PENDING, false, true, false }, FOODSVC_PAY_REIMBURSED, true },
+        { { FOODSVC_PENDING, true, true, false }, FOODSVC_PENDING, false },
+        { { FOODSVC_PENDING, true, true, false }, FOODSVC_PAY_PAID, false },
+        { { FOODSVC_PENDING, true, true, false }, FOODSVC_PAY_FAILED, false },
+        { { FOODSVC_PENDING, true, true, false }, FOODSVC_PAY_REIMBURSED, true },
+        { { FOODSVC_PENDING, true, true, true }, FOODSVC_PAY_REIMBURSED, true },
+        { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PENDING, false },
+        { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PAY_PAID, true },
+        { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PAY_FAILED, true },     /* no event told of it yet */
+        { { FOODSVC_PAY_FAILED, false, true, false }, FOODSVC_PAY_FAILED, false },
+        { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PAY_REIMBURSED, true },
+        { { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PENDING, false },
+        { { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PAY_PAID, false },
+        { { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PAY_FAILED, false },
+        { { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PAY_REIMBURSED, true },
+        { { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_PENDING, false },
+        { { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_PAY_PAID, false },
+        { { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_PAY_FAILED, false },
+        { { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_PAY_REIMBURSED, false },
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = cases[i].status };
-        at_t                     after = { cases[i].status, false, true };
+        at_t                     after = { cases[i].status, false, true, false };
         foodsvc_payment_t        payment;
 
         change.has_transaction_id = true;

@@ -129,12 +129,25 @@ static void test_life(void **state)
     assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
     assert_true(op.payment->reimburse);
     done(&op);
+    run(&op);                                       /* nobody knows whether the company has heard of it */
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_PROCEED);
+    done(&op);
+    op = payment_op(id, FOODSVC_PAYMENT_ACCEPTED);
+    op.change.reimburse = true;
+    run(&op);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
+    done(&op);
+    op = payment_op(id, FOODSVC_PAYMENT_REIMBURSE);
+    run(&op);                                       /* now it has */
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_NOTHING);
+    done(&op);
     op = callback_op(id, FOODSVC_PAY_REIMBURSED);
     run(&op);
     assert_int_equal(op.payment->status, FOODSVC_PAY_REIMBURSED);
     done(&op);
     raw_get(FOODSVC_PAYMENTS, id, &doc);
     assert_false(bson_has_field(&doc, "reimburse"));
+    assert_false(bson_has_field(&doc, "reimburse_taken"));
     bson_destroy(&doc);
     foodsvc_payment_free(fresh);
 }
