@@ -127,12 +127,7 @@ ngx_http_foodsvc_list_send(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_text_t 
         ngx_http_foodsvc_stream_begin(ctx, NGX_HTTP_OK);
     }
 
-    if (text->len == 0) {
-        /* A page of documents that could all not be read. */
-        ngx_http_foodsvc_list_next(ctx);
-        return;
-    }
-
+    /* Of a page of documents that could all not be read, nothing. */
     ngx_http_foodsvc_stream_piece(ctx, text->text, text->len,
                                   flow->after ? ngx_http_foodsvc_list_next : ngx_http_foodsvc_stream_end);
 }
@@ -201,7 +196,7 @@ ngx_http_foodsvc_list_add(ngx_http_foodsvc_text_t *text, const char *piece, size
     char    *grown;
     size_t   size;
 
-    if (text->size - text->len < len) {
+    if (text->text == NULL || text->size - text->len < len) {
         size = ngx_max(2 * text->size, text->len + len + 4096);
 
         grown = realloc(text->text, size);
