@@ -19,6 +19,7 @@ static void ngx_http_foodsvc_order_cancelled(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_order_not_cancelled(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_change_op_t *change);
 static void ngx_http_foodsvc_order_tell_cancel(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_order_t *order);
 static void ngx_http_foodsvc_order_reply_cancel(ngx_http_foodsvc_ctx_t *ctx);
+static void ngx_http_foodsvc_order_cancel_late(ngx_http_foodsvc_ctx_t *ctx);
 static void ngx_http_foodsvc_order_cancel_cleanup(ngx_http_foodsvc_ctx_t *ctx);
 
 
@@ -39,6 +40,7 @@ ngx_http_foodsvc_order_cancel(ngx_http_foodsvc_ctx_t *ctx)
         op->u.change.change.when = foodsvc_time_now();
     }
 
+    ctx->late = ngx_http_foodsvc_order_cancel_late;
     ngx_http_foodsvc_flow_ask_store(ctx, op, ngx_http_foodsvc_order_cancelled);
 }
 
@@ -117,6 +119,15 @@ ngx_http_foodsvc_order_reply_cancel(ngx_http_foodsvc_ctx_t *ctx)
     body = flow->body;
     flow->body = NULL;
     ngx_http_foodsvc_reply(ctx, NGX_HTTP_ACCEPTED, body, flow->len);
+}
+
+
+/* No 503, which would say that nothing was done: the write may be made, and then the cancel goes its way. */
+static void
+ngx_http_foodsvc_order_cancel_late(ngx_http_foodsvc_ctx_t *ctx)
+{
+    ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                  "MongoDB gave no answer; whether order %s is cancelled is open", ctx->id);
 }
 
 

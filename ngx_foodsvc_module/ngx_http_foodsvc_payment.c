@@ -326,6 +326,8 @@ ngx_http_foodsvc_payment_accept(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_ca
                       flow->request.metadata.order_id, err);
     }
 
+    ctx->late = ngx_http_foodsvc_payment_reply;     /* a slow database doesn't make it open again */
+
     if (op == NULL || ngx_http_foodsvc_flow_submit(ctx, op, ngx_http_foodsvc_payment_accepted) != NGX_OK) {
         ngx_http_foodsvc_payment_reply(ctx);
     }
