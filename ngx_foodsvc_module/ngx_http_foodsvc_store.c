@@ -311,6 +311,8 @@ ngx_http_foodsvc_store_guard_handler(ngx_event_t *ev)
 static void
 ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_op_t *op)
 {
+    const char                *service;
+    foodsvc_store_rc_e         rc;
     ngx_http_foodsvc_store_t  *st;
 
     st = &ngx_http_foodsvc_store;
@@ -319,7 +321,18 @@ ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_op_t *op)
         return;
     }
 
-    switch (op->rc) {
+    rc = op->rc;
+    service = "";
+
+    if (op->kind == NGX_HTTP_FOODSVC_STORE_URL_FIND) {
+        service = op->u.url.url.name;
+
+        if (op->u.url.url.url[0] != '\0') {
+            rc = FOODSVC_STORE_OK;      /* MongoDB had the url: what went wrong is its name server's, and logged there */
+        }
+    }
+
+    switch (rc) {
     case FOODSVC_STORE_UNAVAILABLE:
     case FOODSVC_STORE_UNKNOWN:
         if (!st->away) {
@@ -330,8 +343,8 @@ ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_op_t *op)
 
     case FOODSVC_STORE_FAILED:
     case FOODSVC_STORE_UNREADABLE:
-        ngx_log_error(NGX_LOG_ERR, st->log, 0, "foodsvc: %s %s%s %s: %s", ngx_http_foodsvc_store_kinds[op->kind],
-                      op->id, op->payment_id, foodsvc_store_rc_name(op->rc), op->err);
+        ngx_log_error(NGX_LOG_ERR, st->log, 0, "foodsvc: %s %s%s%s %s: %s", ngx_http_foodsvc_store_kinds[op->kind],
+                      op->id, op->payment_id, service, foodsvc_store_rc_name(rc), op->err);
         return;
 
     default:
