@@ -60,10 +60,11 @@ class System:
             render.make_secrets(self.settings)
             settings = self.settings.as_wanted()
             parts = self._wanted_parts(only)
-            programs = {program for part in parts for program in PARTS[part][0]}
-            prints = render.run_folder(settings, programs)
+            prints = render.run_folder(settings, self._programs())
             self._supervise(prints)
             self._stop_changed(parts, prints)
+            # What is started below has these; what goes on running has them already.
+            settings.fingerprints |= {program: prints.get(program) for part in parts for program in PARTS[part][0]}
             settings.save()
             for part in parts:
                 self._check_ports(part)
@@ -72,8 +73,6 @@ class System:
             if services:
                 self._load_urls()
                 self._start(services)
-            settings.fingerprints = prints
-            settings.save()
             self._write_env()
             if "nginx" in services and "sim" in services and "orderd" in services:
                 self._wait("everything", health.everything)
@@ -101,6 +100,12 @@ class System:
                 continue
             wanted.append(part)
         return wanted
+
+    def _programs(self):
+        """All programs that this system could start, whatever is wanted of them now."""
+        available = render.built(self.settings)
+        return {program for part, (programs, _) in PARTS.items() for program in programs
+                if (part not in self.settings.given if part in SERVERS else part in available)}
 
     def _supervise(self, prints):
         """supervisord runs with this configuration, and nothing of ours without it."""

@@ -1,0 +1,87 @@
+"""The whole system as `make demo` and `make up` start it, with the simulator as partners."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from test_setup_and_up import ROOT, Private, processes
+
+PARTNERS = ("customer", "delivery", "kitchen", "card")
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    private = Private(tmp_path_factory.mktemp("whole"))
+    private.env["SPEED"] = "3000"
+    yield private
+    private("down")
+    assert private.processes() == []
+
+
+def test_the_demo_follows_an_order_until_it_is_delivered(system):
+    result = subprocess.run([os.path.join(ROOT, "scripts/demo")], env=system.env, stdin=subprocess.DEVNULL, check=False,
+                            capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"created[\s\S]*paymentPaid[\s\S]*delivered", result.stdout)
+    key = system.variables()["API_KEY"]
+    assert key not in result.stdout and "secrets/api_key" in result.stdout
+    for url in (system.variables()["ORDER_URL"], system.variables()["PAYMENT_URL"]):
+        assert url in result.stdout
+
+
+def test_status_says_that_all_is_well(system):
+    result = system("status")
+    assert result.returncode == 0, result.stdout
+    assert "both services say that all is well" in result.stdout
+
+
+@pytest.mark.parametrize("part", ["nginx", "orderd", "sim"])
+def test_a_service_is_killed_started_and_stopped(system, part):
+    for end in ("kill", "stop"):
+        assert system(end, part).returncode == 0
+        assert processes.ours(system.run, part) == []
+        assert system("status").returncode == 1
+        result = system("start", part)
+        assert result.returncode == 0, result.stderr
+    variables = system.variables()
+    pids = {"nginx": variables["NGINX_PID"], "orderd": variables["ORDERD_PIDS"]}
+    if part in pids:
+        assert pids[part] == system("pid", part).stdout.strip() != ""
+
+
+def test_the_pid_of_nginx_is_its_master(system):
+    pid = system.variables()["NGINX_PID"]
+    with open(os.path.join(system.run, "nginx.pid"), encoding="ascii") as file:
+        assert file.read().strip() == pid
+
+
+def test_without_partners_their_ports_are_free_and_the_rest_runs_on(system):
+    nginx = system("pid", "nginx").stdout
+    assert all(system.listens(name) for name in PARTNERS)
+    result = system("up", PARTNERS="none")
+    assert result.returncode == 0, result.stderr
+    assert not any(system.listens(name) for name in PARTNERS)
+    assert system.listens("order") and system("pid", "nginx").stdout == nginx
+    result = system("up")
+    assert result.returncode == 0, result.stderr
+    assert all(system.listens(name) for name in PARTNERS)
+    assert system("pid", "nginx").stdout == nginx
+
+
+def test_several_orderd(system):
+    result = system("up", ORDERDS="2")
+    assert result.returncode == 0, result.stderr
+    assert len(system.variables()["ORDERD_PIDS"].split()) == 2
+
+
+def test_a_worker_that_dies_at_its_start_is_told_with_its_last_words(system):
+    assert system("stop", "orderd").returncode == 0
+    path = os.path.join(system.run, "orderd.conf")
+    with open(path, "a", encoding="ascii") as file:
+        file.write("no_such_key = 1\n")
+    result = system("start", "orderd")
+    assert result.returncode == 1
+    assert "no_such_key" in result.stderr
+    result = system("up")
+    assert result.returncode == 0, result.stderr
