@@ -127,7 +127,13 @@ ngx_http_foodsvc_list_send(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_text_t 
         ngx_http_foodsvc_stream_begin(ctx, NGX_HTTP_OK);
     }
 
-    /* Of a page of documents that could all not be read, nothing. */
+    if (text->len == 0) {
+        /* A page of documents that could all not be read. */
+        free(text->text);
+        ngx_http_foodsvc_list_next(ctx);
+        return;
+    }
+
     ngx_http_foodsvc_stream_piece(ctx, text->text, text->len,
                                   flow->after ? ngx_http_foodsvc_list_next : ngx_http_foodsvc_stream_end);
 }
