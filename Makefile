@@ -50,7 +50,7 @@ build all: workers module   ## build the module, the workers, the simulator and 
 lib: $(LIB)
 workers: $(PROGRAMS:%=$(BUILD)/bin/%)
 module: $(MODULE)
-unit-programs: $(UNITS)
+unit-programs: $(UNITS) $(BUILD)/docs/state-machine
 
 $(BUILD)/obj/%.o: %.c | headers
 	@mkdir -p $(@D)
@@ -83,6 +83,12 @@ $(BUILD)/unit/test_sim_%: $(BUILD)/obj/t/unit/test_sim_%.o $(call obj,$(filter-o
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
 # This one makes each allocation fail in turn.
 $(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=json_loadb
+
+# Prints the order's state machine for the documents.
+$(BUILD)/docs/state-machine: $(BUILD)/obj/scripts/state-machine.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS)
 
 # The module is built by nginx's own build, in a copy of Debian's nginx-dev or of the sources named by NGINX_SRC.
 $(MODULE): config $(wildcard ngx_foodsvc_module/*.[ch]) $(wildcard libfoodsvc/*.[ch]) | headers
@@ -157,8 +163,16 @@ lint:           ## both compilers' warnings, clang-tidy, shellcheck, Python
 	@+$(MAKE) --no-print-directory build
 	@scripts/lint
 
+.PHONY: diagrams pictures
+diagrams:       ## draw docs/diagrams/ and docs/state-machine.md from their sources and from the code
+	@BUILD=$(TOOLS) scripts/setup run docs
+	@+$(MAKE) --no-print-directory $(BUILD)/docs/state-machine
+	@scripts/diagrams
+pictures: ready ## take the pictures in docs/pictures/: a demo in a system of its own
+	@scripts/pictures
+
 .PHONY: clean distclean
 clean:          ## remove what was built; tools, secrets and data stay
-	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit nginx asan lint)
+	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs nginx asan lint)
 distclean: down ## remove everything that is not in git
 	rm -rf $(BUILD)
