@@ -12,7 +12,8 @@
  * decided again, up to a few rounds, on its new state. So a result is never guessed.
  *
  * Claims. A change that leaves a debt (foodsvc_order_owes) may set claim {by, until} in the same write: for that long
- * the claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over.
+ * the claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over. A claim
+ * for longer than anybody may claim is none (a clock was wrong): no debt waits for it.
  *
  * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}; payments {outbox.id: 1} sparse.
  */
@@ -37,6 +38,7 @@ typedef enum {
 const char *foodsvc_store_rc_name(foodsvc_store_rc_e rc);
 
 #define FOODSVC_STORE_BATCH 256     /* the most ops that a call takes */
+#define FOODSVC_STORE_CLAIM 3600000 /* ms: the longest claim */
 
 typedef struct {
     const char *uri;            /* mongodb://...; options that it does not set get the defaults below */

@@ -168,6 +168,11 @@ static void drop_claim(foodsvc_order_t *order)
     order->claim_until = 0;
 }
 
+static bool claim_is_free(const foodsvc_order_t *order, int64_t now)
+{
+    return order->claim_by[0] == '\0' || order->claim_until <= now || order->claim_until - now > FOODSVC_STORE_CLAIM;
+}
+
 static bool apply_claim(const foodsvc_store_change_op_t *op, foodsvc_order_t *order, int64_t now)
 {
     bool  own = op->claim_by != NULL && strcmp(order->claim_by, op->claim_by) == 0;
@@ -182,11 +187,11 @@ static bool apply_claim(const foodsvc_store_change_op_t *op, foodsvc_order_t *or
         return own;
     }
     if (op->claim_ms <= 0 || foodsvc_order_owes(order) == FOODSVC_OWES_NOTHING
-        || !(own || order->claim_by[0] == '\0' || order->claim_until <= now)) {
+        || !(own || claim_is_free(order, now))) {
         return false;
     }
     bson_strncpy(order->claim_by, op->claim_by, sizeof(order->claim_by));
-    order->claim_until = now + op->claim_ms;
+    order->claim_until = now + (op->claim_ms < FOODSVC_STORE_CLAIM ? op->claim_ms : FOODSVC_STORE_CLAIM);
     return true;
 }
 

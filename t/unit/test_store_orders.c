@@ -235,6 +235,14 @@ static void test_claims(void **state)
     assert_true(op.claimed);
     foodsvc_order_free(op.order);
 
+    raw_put(FOODSVC_ORDERS, id, "{\"$set\":{\"claim.until\":{\"$date\":\"2100-01-01T00:00:00Z\"}}}");
+    op.claim_by = "b";                              /* nobody claims for years: b takes over */
+    op.claim_ms = INT64_MAX;
+    change_one(store, &op);
+    assert_true(op.claimed);
+    assert_true(op.order->claim_until <= foodsvc_time_now() + FOODSVC_STORE_CLAIM);
+    foodsvc_order_free(op.order);
+
     op = event_op(id, FOODSVC_DELIVERY_SCHEDULED);  /* b sees the debt done: the claim ends with it */
     op.claim_by = "b";
     op.claim_ms = 60000;
