@@ -75,10 +75,13 @@ static foodsvc_store_outcome_e rest_of(const bson_t *reply, const bson_error_t *
         foodsvc_store_say(err, "the write is not yet on a majority of the servers");
         return FOODSVC_WRITE_MAYBE;
     }
-    /* With writeErrors the error is the first of them, unless the connection broke in between. */
+    /*
+     * With writeErrors the error is the first of them, or that of another command of the bulk: only without any is
+     * "none matched" certain.
+     */
     if (error == NULL || (marked > 0 && error->domain == MONGOC_ERROR_SERVER)) {
         return changed == (int64_t) (n - marked) ? FOODSVC_WRITE_DONE
-            : changed == 0 ? FOODSVC_WRITE_AGAIN : FOODSVC_WRITE_LOOK;
+            : changed == 0 && marked == 0 ? FOODSVC_WRITE_AGAIN : FOODSVC_WRITE_LOOK;
     }
     switch (foodsvc_store_error(error, foodsvc_store_sent(), err)) {
     case FOODSVC_STORE_UNAVAILABLE:
