@@ -3,6 +3,9 @@
 # Building is out of tree, in $(BUILD). Everything else (setting up, running, testing) is in scripts/, named after its target.
 
 BUILD   ?= build
+# Where scripts/setup puts Python and mongod; BUILD may be another folder, for another kind of build.
+TOOLS   ?= $(BUILD)
+PYTHON   = $(shell test -x $(TOOLS)/venv/bin/python && echo $(TOOLS)/venv/bin/python || echo python3)
 CC      ?= cc
 # SANITIZE=1: AddressSanitizer and UndefinedBehaviorSanitizer, in a build tree of its own.
 SANITIZE ?=
@@ -45,8 +48,8 @@ help:   ## this list
 	@awk -F ':.*## ' '/^[a-zA-Z_% -]+:.*## / { sub(/ .*/, "", $$1); sub(/%/, "X", $$1); \
 	    printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all build lib workers module unit-programs
-build all: workers module   ## build the module, the workers, the simulator and foodctl, into build/
+.PHONY: all build lib workers module share unit-programs
+build all: workers module share   ## build the module, the workers, the simulator and foodctl, into build/
 lib: $(LIB)
 workers: $(PROGRAMS:%=$(BUILD)/bin/%)
 module: $(MODULE)
@@ -94,6 +97,16 @@ $(BUILD)/docs/state-machine: $(BUILD)/obj/scripts/state-machine.o $(LIB)
 $(MODULE): config $(wildcard ngx_foodsvc_module/*.[ch]) $(wildcard libfoodsvc/*.[ch]) | headers
 	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) scripts/build-module $@
 
+# What nginx serves beside the services' answers: their OpenAPI descriptions, and the page at /docs.
+DOCS_FILES := $(wildcard conf/docs/*)
+share: $(BUILD)/share/openapi/order-service.json $(BUILD)/share/docs/index.html
+$(BUILD)/share/openapi/order-service.json: scripts/bundle-specs $(wildcard specs/*.yaml)
+	@echo "  SPECS   $(@D)"
+	@$(PYTHON) scripts/bundle-specs $(@D)
+$(BUILD)/share/docs/index.html: $(DOCS_FILES) $(wildcard $(TOOLS)/swagger-ui/*)
+	@mkdir -p $(@D)
+	@cp $^ $(@D)/ && touch $@
+
 .PHONY: headers
 headers:
 	@scripts/check-headers $(PKGS) $(WORKER_PKGS) cmocka
@@ -102,9 +115,6 @@ headers:
 
 # Setting up, running
 
-# Where scripts/setup puts Python and mongod; BUILD may be another folder, for another kind of build.
-TOOLS  ?= $(BUILD)
-PYTHON  = $(shell test -x $(TOOLS)/venv/bin/python && echo $(TOOLS)/venv/bin/python || echo python3)
 SYSTEM  = $(PYTHON) scripts/system
 export BUILD TOOLS RUN PARTNERS SPEED ORDERDS PORTS SANITIZE
 
