@@ -190,6 +190,11 @@ bool foodsvc_scheduled_parse(const char *service, const char *body, size_t len, 
         snprintf(err, FOODSVC_ERR, "status is missing or unknown");
         ok = false;
     }
+    /* Off the path it is about money or a cancel: taken as it stands it would end the order with nothing paid back. */
+    if (ok && change->status > FOODSVC_DELIVERED) {
+        snprintf(err, FOODSVC_ERR, "status is none that this service gives");
+        ok = false;
+    }
     json_decref(root);
     return ok;
 }

@@ -136,6 +136,22 @@ static void schedules(void **state)
     assert_false(scheduled(FOODSVC_DELIVERY_SERVICE, "oops", &change, err));
 }
 
+static void who_schedules_does_not_end_an_order(void **state)
+{
+    static const char *const statuses[] = { "reimbursed", "orderCancelled", "paymentFailed" };
+    foodsvc_change_t         change;
+    char                     body[160], err[FOODSVC_ERR];
+
+    for (size_t i = 0; i < COUNT(statuses); i++) {
+        snprintf(body, sizeof(body), "{\"delivery_id\":\"" ID "\",\"kitchen_id\":\"" ID "\",\"status\":\"%s\"}",
+                 statuses[i]);
+        assert_false(scheduled(FOODSVC_DELIVERY_SERVICE, body, &change, err));
+        assert_string_equal(err, "status is none that this service gives");
+        assert_false(scheduled(FOODSVC_KITCHEN_SERVICE, body, &change, err));
+    }
+    assert_true(scheduled(FOODSVC_DELIVERY_SERVICE, "{\"delivery_id\":\"" ID "\",\"status\":\"created\"}", &change, err));
+}
+
 static void transactions_and_health(void **state)
 {
     foodsvc_uuid_t uuid;
@@ -219,6 +235,7 @@ int main(void)
         cmocka_unit_test(billings_that_are_none),
         cmocka_unit_test(addresses),
         cmocka_unit_test(schedules),
+        cmocka_unit_test(who_schedules_does_not_end_an_order),
         cmocka_unit_test(transactions_and_health),
         cmocka_unit_test(details_of_errors),
         cmocka_unit_test(answers_without_a_detail),
