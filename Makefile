@@ -103,7 +103,7 @@ share: $(BUILD)/share/openapi/order-service.json $(BUILD)/share/docs/index.html
 $(BUILD)/share/openapi/order-service.json: scripts/bundle-specs $(wildcard specs/*.yaml)
 	@echo "  SPECS   $(@D)"
 	@$(PYTHON) scripts/bundle-specs $(@D)
-$(BUILD)/share/docs/index.html: $(DOCS_FILES) $(wildcard $(TOOLS)/swagger-ui/*)
+$(BUILD)/share/docs/index.html: $(DOCS_FILES) $(wildcard $(TOOLS)/tools/swagger-ui/*)
 	@mkdir -p $(@D)
 	@cp $^ $(@D)/ && touch $@
 
