@@ -100,6 +100,16 @@ size_t foodsvc_utf8_char(const char *text, size_t len)
     return n;
 }
 
+bool foodsvc_utf8_printable(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *) text; *p != '\0'; p++) {
+        if (*p < 0x20 || *p == 0x7F || (*p == 0xC2 && p[1] < 0xA0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void add_escape(foodsvc_buf_t *buf, unsigned char c)
 {
     char text[8];

@@ -30,5 +30,7 @@ char *foodsvc_buf_finish(foodsvc_buf_t *buf, size_t *len);
 
 /* The bytes of the UTF-8 character at text (1 to 4), or 0 when there is none: shortest form only, no surrogates. */
 size_t foodsvc_utf8_char(const char *text, size_t len);
+/* UTF-8 text without a control character (C0, DEL, C1): none that would break a header, a log's line or a terminal. */
+bool foodsvc_utf8_printable(const char *text);
 
 #endif

@@ -221,16 +221,6 @@ bool foodsvc_health_parse(const char *body, size_t len, const foodsvc_json_limit
 
 /* --- error answers --- */
 
-static bool is_printable(const char *text)
-{
-    for (const unsigned char *p = (const unsigned char *) text; *p != '\0'; p++) {
-        if (*p < 0x20 || *p == 0x7F || (*p == 0xC2 && p[1] < 0xA0)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Does a UUID of the canonical form stand here? Its digits are no card's. */
 static bool at_uuid(const char *text)
 {
@@ -273,7 +263,7 @@ char *foodsvc_error_detail(const char *service, int status, const char *body, si
     const char                        *detail = json_string_value(json_object_get(root, "detail"));
     char                              *text;
 
-    if (detail == NULL || detail[0] == '\0' || strlen(detail) > DETAIL_MAX || !is_printable(detail)
+    if (detail == NULL || detail[0] == '\0' || strlen(detail) > DETAIL_MAX || !foodsvc_utf8_printable(detail)
         || may_hold_card(detail))
     {
         snprintf(own, sizeof(own), "%s answered %d", service, status);

@@ -135,12 +135,16 @@ static const char *read_text(const foodsvc_place_t *place, json_t *object, const
                             json_pack("{s: i}", "max_length", METADATA_MAX));
         return NULL;
     }
-    for (const char *c = text; *c; c++) {
-        if ((unsigned char) *c < ' ' || *c == 0x7f) {       /* they would break a header, and a line of the log */
-            foodsvc_field_fault(place, member, "string_pattern_mismatch", "String should have no control characters",
-                                value, NULL);
-            return NULL;
-        }
+    if (!foodsvc_utf8_printable(text)) {
+        foodsvc_field_fault(place, member, "string_pattern_mismatch", "String should have no control characters",
+                            value, NULL);
+        return NULL;
+    }
+    if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0) {
+        /* A partner would take it for a step in the path that it becomes a part of; no escape hides it. */
+        foodsvc_field_fault(place, member, "string_pattern_mismatch", "String should not be a step in a path", value,
+                            NULL);
+        return NULL;
     }
     return text;
 }

@@ -267,6 +267,12 @@ static void faults_of_a_payment(void **state)
                      "'customer_id':'c'}}"), q(
         "{'type':'string_pattern_mismatch','loc':['body','metadata','order_id'],"
         "'msg':'String should have no control characters','input':'a\\nb'}"));
+    payment_faults(q("{'items':[{'product':'Lasagna'}],'metadata':{'receiver':'\xC2\x9B','order_id':'o',"
+                     "'customer_id':'..'}}"), q(
+        "{'type':'string_pattern_mismatch','loc':['body','metadata','receiver'],"
+        "'msg':'String should have no control characters','input':'\xC2\x9B'},"
+        "{'type':'string_pattern_mismatch','loc':['body','metadata','customer_id'],"
+        "'msg':'String should not be a step in a path','input':'..'}"));
     payment_faults("[]", q("{'type':'model_attributes_type','loc':['body'],'msg':'" NOT_AN_OBJECT "','input':[]}"));
 
     memset(receiver, 'r', 256);
