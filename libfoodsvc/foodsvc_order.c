@@ -245,12 +245,18 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
 
 /* --- debts --- */
 
-/* On the path, paid, and not yet delivered. */
+/*
+ * On the path, paid, and not yet delivered. A delivery that we heard of is there, even when its answer with the id was
+ * lost. Only while the customer may cancel is the id worth asking for again (same idempotency key, same answer): without
+ * it the delivery could not be cancelled, and a driver would come for nothing.
+ */
 static unsigned owes_on_path(const foodsvc_order_t *order)
 {
     unsigned owes = FOODSVC_OWES_NOTHING;
 
-    if (!order->has_delivery_id && !heard_from(order, FROM_DELIVERY)) {
+    if (!order->has_delivery_id
+        && (order->status == FOODSVC_DELIVERY_SCHEDULED || !heard_from(order, FROM_DELIVERY)))
+    {
         owes |= FOODSVC_OWES_DELIVERY;
     }
     if (order->status >= FOODSVC_DRIVER_AVAILABLE && !order->has_kitchen_id && !heard_from(order, FROM_KITCHEN)) {

@@ -139,6 +139,8 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
  *   created                          payment
  *   paid, without a delivery_id      delivery
  *     or a delivery's status
+ *   deliveryScheduled, no            delivery: the request again, for the id that a cancel needs
+ *     delivery_id
  *   driverAvailable or past it,      kitchen
  *     without a kitchen_id or a kitchen's status
  *   orderCancelled                   delivery cancel when there is a delivery_id, reimbursement; each until settled

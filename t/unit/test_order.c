@@ -219,6 +219,24 @@ static void a_jump_loses_no_debt(void **state)
     foodsvc_order_free(order);
 }
 
+/* A cancel needs the delivery's id. Past deliveryScheduled there is no cancel, and asking would only risk a second
+   driver. */
+static void a_delivery_without_its_id_is_asked_for_again(void **state)
+{
+    foodsvc_order_t *order = order_at(FOODSVC_PAYMENT_PAID);
+
+    event(order, FOODSVC_DELIVERY_SCHEDULED);
+    assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_DELIVERY);
+    assert_int_equal(event_with_ids(order, FOODSVC_DELIVERY_SCHEDULED, 4, 0), FOODSVC_NOTED);
+    assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_NOTHING);
+    foodsvc_order_free(order);
+
+    order = order_at(FOODSVC_DELIVERY_SCHEDULED);
+    event(order, FOODSVC_DRIVER_AVAILABLE);
+    assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_KITCHEN);
+    foodsvc_order_free(order);
+}
+
 static void orders_that_the_original_left_owe_nothing(void **state)
 {
     foodsvc_order_t *order = order_at(FOODSVC_PAYMENT_PAID);
@@ -390,6 +408,7 @@ int main(void)
         cmocka_unit_test(the_happy_path),
         cmocka_unit_test(picked_up_and_in_transit_may_swap),
         cmocka_unit_test(a_jump_loses_no_debt),
+        cmocka_unit_test(a_delivery_without_its_id_is_asked_for_again),
         cmocka_unit_test(orders_that_the_original_left_owe_nothing),
         cmocka_unit_test(only_a_scheduled_delivery_can_be_cancelled),
         cmocka_unit_test(a_cancelled_order_owes_until_settled),
