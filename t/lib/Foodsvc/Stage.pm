@@ -147,6 +147,18 @@ sub prepare {
     $block->set_value('config', $partner_location . $configs{$role});
     $block->set_value('more_headers', "X-API-Key: $KEY") unless defined section($block, 'more_headers');
     $block->set_value('no_error_log', "[alert]\n[emerg]\n") unless defined section($block, 'no_error_log');
+    $block->set_value('init', 'Foodsvc::Stage::wait_for_redis()')
+        unless defined section($block, 'redis') || defined section($block, 'init');
+}
+
+# nginx answers before it has its connections; what a block says of the cache is meant for afterwards.
+sub wait_for_redis {
+    my $path = main::server_root() . '/logs/error.log';
+    for (1 .. 200) {
+        open my $log, '<', $path or last;
+        return if grep { /foodsvc redis: connected/ } <$log>;
+        select undef, undef, undef, 0.01;
+    }
 }
 
 sub look_behind {
