@@ -104,6 +104,8 @@ ngx_int_t ngx_http_foodsvc_call_send(ngx_http_foodsvc_call_t *call, ngx_http_pos
 
 /* --- ngx_http_foodsvc_partner.c, ngx_http_foodsvc_balancer.c, ngx_http_foodsvc_variables.c --- */
 
+/* The request is answered: calls that still run are cut off, and none begins. done does not fire for them. */
+void ngx_http_foodsvc_calls_stop(ngx_http_foodsvc_ctx_t *ctx);
 /* The request dies: what its calls own is freed. */
 void ngx_http_foodsvc_calls_cleanup(ngx_http_foodsvc_ctx_t *ctx);
 /* The call that r is the subrequest of, or NULL. */

@@ -240,6 +240,35 @@ ngx_http_foodsvc_call_of(ngx_http_request_t *r)
 }
 
 
+/* The upstream's own cleanup is what nginx ends it with when a request dies: it gives the subrequest's reference back. */
+void
+ngx_http_foodsvc_calls_stop(ngx_http_foodsvc_ctx_t *ctx)
+{
+    ngx_queue_t              *q;
+    ngx_http_request_t       *sr;
+    ngx_http_cleanup_pt       cleanup;
+    ngx_http_foodsvc_call_t  *call;
+
+    for (q = ngx_queue_head(&ctx->calls); q != ngx_queue_sentinel(&ctx->calls); q = ngx_queue_next(q)) {
+        call = ngx_queue_data(q, ngx_http_foodsvc_call_t, queue);
+        call->finished = 1;
+        ngx_http_foodsvc_address_cancel(&call->lookup);
+
+        if (call->event.posted) {
+            ngx_delete_posted_event(&call->event);
+        }
+
+        sr = call->sr;
+
+        if (sr && sr->upstream && sr->upstream->cleanup && *sr->upstream->cleanup) {
+            call->sr = NULL;
+            cleanup = *sr->upstream->cleanup;
+            cleanup(sr);
+        }
+    }
+}
+
+
 void
 ngx_http_foodsvc_calls_cleanup(ngx_http_foodsvc_ctx_t *ctx)
 {

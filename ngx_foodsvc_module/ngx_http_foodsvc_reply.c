@@ -237,6 +237,9 @@ ngx_http_foodsvc_reply_send(ngx_event_t *ev)
     c = r->connection;
     ngx_http_set_log_request(c->log, r);
 
+    /* at the deadline some may still run: the connection's next request would wait for them */
+    ngx_http_foodsvc_calls_stop(ctx);
+
     if (ctx->buf.pos == ctx->buf.last) {
         r->header_only = 1;
     }
@@ -266,6 +269,8 @@ ngx_http_foodsvc_head(ngx_http_request_t *r, ngx_uint_t status, off_t len)
     r->headers_out.status = status;
     r->headers_out.content_length_n = len;
     r->allow_ranges = 0;
+    /* our answers have neither date nor tag: a condition would always fail, with an error page of nginx's */
+    r->disable_not_modified = 1;
 
     if (len != 0) {
         ngx_str_set(&r->headers_out.content_type, FOODSVC_CONTENT_TYPE);

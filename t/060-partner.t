@@ -20,6 +20,7 @@ add_block_preprocessor(sub {
     my $url = $block->url || 'http://127.0.0.1:$TEST_NGINX_RAND_PORT_1';
     my $settings = $block->settings || '';
     my $http = $block->http || '';
+    my $read_timeout = $block->read_timeout || '500ms';
     $block->set_value('http_config', <<"END");
     foodsvc_mongo "$ENV{MONGO_URL}";
     foodsvc_redis "$ENV{REDIS_URL}";
@@ -40,7 +41,7 @@ END
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_connect_timeout 500ms;
-        proxy_read_timeout 500ms;
+        proxy_read_timeout $read_timeout;
         proxy_max_temp_file_size 0;
         subrequest_output_buffer_size 64k;
         $settings
@@ -175,3 +176,24 @@ GET /outside
 server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3; location / { proxy_pass http://partners; } }
 --- payment: return 200;
 --- error_code: 404
+
+
+=== TEST 15: a partner that dribbles its answer does not hold the connection behind our answer
+--- payment: location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2; proxy_buffering off; }
+--- second: location / { error_page 405 =200 /some.json; return 405; } location = /some.json { root html; limit_rate 500; }
+--- read_timeout: 3s
+--- pipelined_requests eval
+["POST /v1/orders\n" . '{"items":[{"product":"Lasagna"}],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"}', "GET /v1/nothing"]
+--- error_code eval
+[500, 404]
+--- timeout: 4
+
+
+=== TEST 16: conditions on an answer that has neither date nor tag are not met by an error page
+--- request
+GET /v1/orders
+--- more_headers
+X-API-Key: key
+If-Match: "x"
+If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT
+--- error_code: 200
