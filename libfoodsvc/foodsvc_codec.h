@@ -129,7 +129,7 @@ bool foodsvc_transaction_parse(const char *body, size_t len, const foodsvc_json_
 /* {"status": true, ...} of a partner's /health: true only when it says so. */
 bool foodsvc_health_parse(const char *body, size_t len, const foodsvc_json_limits_t *limits);
 /* The "detail" of an error answer when it is a string of printable text, else "<service> answered <status>"; no card
-   data: a detail with a run of 12 or more digits (blanks and hyphens between them not counted) is replaced
+   data: a detail with a run of 12 or more digits (what groups them, " -./_", not counted) is replaced
    too. The caller frees. */
 char *foodsvc_error_detail(const char *service, int status, const char *body, size_t len);
 

@@ -232,7 +232,7 @@ static bool at_uuid(const char *text)
            && !isalnum((unsigned char) text[FOODSVC_UUID_TEXT]);
 }
 
-/* Digits in a row, whatever blanks and hyphens stand between them. */
+/* Digits in a row, whatever groups them. */
 static bool may_hold_card(const char *text)
 {
     unsigned digits = 0;
@@ -247,7 +247,7 @@ static bool may_hold_card(const char *text)
             if (++digits >= CARD_DIGITS) {
                 return true;
             }
-        } else if (*text != ' ' && *text != '-') {
+        } else if (strchr(" -./_", *text) == NULL) {
             digits = 0;
         }
         text++;
