@@ -244,6 +244,8 @@ static void test_claims(void **state)
     foodsvc_order_free(op.order);
 
     op = event_op(id, FOODSVC_DELIVERY_SCHEDULED);  /* b sees the debt done: the claim ends with it */
+    op.change.has_delivery_id = true;
+    foodsvc_uuid_v4(&op.change.delivery_id);
     op.claim_by = "b";
     op.claim_ms = 60000;
     change_one(store, &op);
@@ -294,6 +296,8 @@ static void test_foreign(void **state)
 {
     static const char *const  updated[] = {
         "", ", \"updated\": null", ", \"updated\": []",
+        ", \"rev\": 5, \"claim\": 7, \"settled\": {\"a\": 1}",          /* our fields, not as we write them */
+        ", \"rev\": [{\"a\": 1}, \"x\", null, 1.5, 2, 3, 4, [5]], \"claim\": {\"by\": \"x\", \"until\": \"x\"}",
         ", \"updated\": [{\"status\": \"paymentFailed\", \"when\": \"2026-11-23 10:22:52.094671+00:00\"}]"
     };
     char                        id[FOODSVC_UUID_TEXT + 1], json[1024];
@@ -307,13 +311,16 @@ static void test_foreign(void **state)
                  "\"created\": \"2026-11-23T10:22:51.910000\"%s}", id, updated[i]);
         raw_put(FOODSVC_ORDERS, id, json);
         op = event_op(id, FOODSVC_PAYMENT_PAID);
+        op.claim_by = "a";
+        op.claim_ms = 60000;
         change_one(store, &op);
         assert_int_equal(op.rc, FOODSVC_STORE_OK);
         assert_int_equal(op.verdict, FOODSVC_APPLIED);
-        assert_int_equal(op.order->nupdated, i == 3 ? 2 : 1);
+        assert_true(op.claimed);
+        assert_int_equal(op.order->nupdated, i == COUNT(updated) - 1 ? 2 : 1);
         foodsvc_order_free(op.order);
         raw_get(FOODSVC_ORDERS, id, &doc);
-        assert_true(raw_is(&doc, i == 3 ? "updated.1.status" : "updated.0.status", BSON_TYPE_UTF8));
+        assert_true(raw_is(&doc, i == COUNT(updated) - 1 ? "updated.1.status" : "updated.0.status", BSON_TYPE_UTF8));
         assert_true(raw_is(&doc, "customer_id", BSON_TYPE_UTF8));
         bson_destroy(&doc);
     }
