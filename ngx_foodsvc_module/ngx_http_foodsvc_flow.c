@@ -302,9 +302,13 @@ ngx_http_foodsvc_flow_nudged(ngx_http_foodsvc_op_t *op)
 {
     ngx_http_foodsvc_publish_op_t  *nudge = (ngx_http_foodsvc_publish_op_t *) op;
 
-    if (nudge->rc != NGX_HTTP_FOODSVC_PUBLISHED) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+    if (ngx_http_foodsvc_relay(nudge) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "foodsvc: order %s: nudge not confirmed by RabbitMQ; what the order owes stays owed", nudge->key);
+
+    } else if (nudge->rc != NGX_HTTP_FOODSVC_PUBLISHED) {
+        ngx_log_error((nudge->relayed ? NGX_LOG_INFO : NGX_LOG_WARN), ngx_cycle->log, 0,
+                      "foodsvc: order %s: nudge not confirmed by RabbitMQ; it will be sent again", nudge->key);
     }
 
     ngx_http_foodsvc_flow_announced(op);

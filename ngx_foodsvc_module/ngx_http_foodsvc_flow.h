@@ -88,6 +88,14 @@ void ngx_http_foodsvc_flow_announce(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsv
 void ngx_http_foodsvc_flow_announced(ngx_http_foodsvc_op_t *op);
 void ngx_http_foodsvc_flow_forget(ngx_http_foodsvc_ctx_t *ctx);
 
+/* --- what the broker did not confirm (ngx_http_foodsvc_relay.c) --- */
+
+/*
+ * In an event's done, whatever became of it. One that is not published is kept, and published again until it is;
+ * NGX_DECLINED: it isn't kept (too many are, no memory, the worker quits).
+ */
+ngx_int_t ngx_http_foodsvc_relay(ngx_http_foodsvc_publish_op_t *op);
+
 /* --- the outbox (ngx_http_foodsvc_outbox.c) --- */
 
 /* The event of a payment's outbox mark is due: there is a mark, and this worker has not relayed it yet. */

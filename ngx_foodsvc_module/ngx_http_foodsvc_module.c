@@ -197,6 +197,8 @@ ngx_http_foodsvc_init_process(ngx_cycle_t *cycle)
     /* before any thread: the seed is process-wide */
     json_object_seed(0);
 
+    ngx_http_foodsvc_relay_init(cycle);
+
     if (ngx_http_foodsvc_key_init(cycle->log) != NGX_OK
         || ngx_http_foodsvc_address_init(cycle) != NGX_OK
         || ngx_http_foodsvc_store_init_process(cycle, &mcf->store) != NGX_OK
@@ -222,6 +224,7 @@ ngx_http_foodsvc_exit_process(ngx_cycle_t *cycle)
     ngx_http_foodsvc_publisher_exit_process(cycle);
     ngx_http_foodsvc_store_exit_process(cycle);
     ngx_http_foodsvc_redis_exit_process(cycle);
+    ngx_http_foodsvc_relay_exit();
     ngx_http_foodsvc_key_done();
 }
 

@@ -197,6 +197,11 @@ struct ngx_http_foodsvc_call_s {
    PaymentService only. */
 void ngx_http_foodsvc_call(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
 
+/* --- lifecycle (ngx_http_foodsvc_relay.c); exit: behind the adapters' --- */
+
+void ngx_http_foodsvc_relay_init(ngx_cycle_t *cycle);
+void ngx_http_foodsvc_relay_exit(void);
+
 /* --- the handlers that route.c calls --- */
 
 void ngx_http_foodsvc_order_post(ngx_http_foodsvc_ctx_t *ctx);

@@ -62,13 +62,20 @@ static void
 ngx_http_foodsvc_outbox_relayed(ngx_http_foodsvc_op_t *op)
 {
     char                           *slot;
+    ngx_int_t                       kept;
     ngx_http_foodsvc_publish_op_t  *event = (ngx_http_foodsvc_publish_op_t *) op;
+
+    kept = ngx_http_foodsvc_relay(event);
 
     if (event->rc == NGX_HTTP_FOODSVC_PUBLISHED) {
         ngx_http_foodsvc_outbox_clear(event);
 
+    } else if (kept == NGX_OK) {
+        ngx_log_error((event->relayed ? NGX_LOG_INFO : NGX_LOG_WARN), ngx_cycle->log, 0,
+                      "foodsvc: payment %s: event not confirmed by RabbitMQ; it will be sent again", event->key);
+
     } else {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "foodsvc: payment %s: event not confirmed by RabbitMQ; its mark stays in the outbox", event->key);
 
         slot = ngx_http_foodsvc_outbox_slot(event->message_id);

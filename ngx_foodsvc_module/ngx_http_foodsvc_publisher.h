@@ -20,6 +20,7 @@ typedef struct {
                                                    arguments, before its first use on a connection */
     char                           message_id[FOODSVC_UUID_TEXT + 1];
     char                           key[FOODSVC_UUID_TEXT + 1];    /* the caller's own: the order that the event is of; not sent */
+    ngx_uint_t                     relayed;     /* the caller's own: not the first try (ngx_http_foodsvc_relay.c) */
     char                          *body;        /* malloc'ed, owned by the op */
     size_t                         len;
     ngx_msec_t                     timeout;     /* from submit, 0: the configured one; until then an unsent or

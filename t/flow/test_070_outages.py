@@ -72,6 +72,15 @@ def test_without_rabbitmq_a_callback_is_taken_and_its_event_follows(system, with
     system.wait_status(order["id"], "deliveryScheduled", 40)
 
 
+def test_without_rabbitmq_for_longer_than_a_publish_is_tried_the_event_follows_all_the_same(system, without):
+    order = system.place()
+    without("rabbit")
+    assert system.callback(order["id"], "paymentPaid").status_code == 201
+    time.sleep(32)          # the publisher gives up after 30 s
+    make("start-rabbit")
+    system.wait_status(order["id"], "deliveryScheduled", 40)
+
+
 def test_without_mongodb_answers_come_at_once_and_cached_orders_are_served(system, without):
     order = system.paid()
     system.show(order["id"])
