@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from conftest import wait_for
+from partners import Answer
 
 DEAD = "OrderService.dead"
 
@@ -87,6 +88,32 @@ def test_what_cannot_be_processed_is_dead_with_its_reason_and_the_queue_goes_on(
     assert dead == body
     assert properties.headers["x-foodsvc-reason"]
     system.wait_status(order["id"], "deliveryScheduled")
+
+
+def test_headers_that_leave_no_room_for_ours_do_not_stop_the_queue(system):
+    mark = str(uuid.uuid4())
+    system.queue.send(b"not json", message_id=mark, headers={"pad": "a" * 130_900})     # a frame takes 131064 bytes
+    dead, properties = system.queue.take_where(DEAD, lambda _, p: p.message_id == mark)
+    assert dead == b"not json"
+    assert properties.headers["x-foodsvc-reason"]
+    order = system.paid()
+    assert system.queue.depth(DEAD) == 0
+    assert system.show(order["id"])["status"] == "deliveryScheduled"
+
+
+def test_a_scheduled_delivery_without_an_id_is_asked_for_again_and_can_be_cancelled(system, partners):
+    order = system.place()
+    partners.say("delivery", Answer(202, b"the answer is lost", times=1))
+    system.callback(order["id"], "paymentPaid")
+    wait_for(lambda: partners.calls_of("delivery", order["id"]), what="the first request")
+    system.queue.event(order["id"], "deliveryScheduled")
+    wait_for(lambda: system.show(order["id"])["delivery_id"], what="the delivery's id")
+    keys = {call.headers.get("Idempotency-Key") for call in partners.calls_of("delivery", order["id"])}
+    assert keys == {f"{order['id']}-delivery"}
+    assert system.order.post(f"/v1/orders/{order['id']}/cancel").status_code == 202
+    cancels = wait_for(lambda: partners.calls_of("delivery_cancel"), what="the delivery's cancel")
+    assert str(system.show(order["id"])["delivery_id"]) in cancels[0].path
+    assert system.history(order["id"]) == ["paymentPaid", "deliveryScheduled", "orderCancelled"]
 
 
 def test_a_message_may_come_without_properties(system):

@@ -14,6 +14,7 @@
 #include "worker_log.h"
 
 #define OUR_HEADERS     3
+#define OUR_BYTES       1024    /* enough for them, and for the frame around the properties */
 
 
 static worker_amqp_flight_t *flight_at(worker_amqp_t *amqp, size_t i)
@@ -136,6 +137,17 @@ static bool header_kept(amqp_bytes_t key)
 }
 
 
+/*
+ * Properties go into one frame. A message whose own headers nearly fill it is sent on without them: with ours added the
+ * library could not encode it, the channel would be spoilt in the middle of a publish, and the message would come back
+ * over the next connection to do the same again.
+ */
+static bool headers_fit(worker_amqp_t *amqp, const worker_amqp_publish_t *publish)
+{
+    return publish->original->properties_len + OUR_BYTES <= (size_t) amqp_get_frame_max(amqp->state);
+}
+
+
 static bool set_headers(amqp_basic_properties_t *properties, const worker_amqp_publish_t *publish, amqp_pool_t *pool)
 {
     amqp_table_t         old = properties->_flags & AMQP_BASIC_HEADERS_FLAG ? properties->headers : amqp_empty_table;
@@ -168,7 +180,8 @@ static bool set_headers(amqp_basic_properties_t *properties, const worker_amqp_p
 
 
 /* The original's properties where there is one, but for those that would make the broker refuse or drop the message. */
-static bool set_properties(amqp_basic_properties_t *properties, const worker_amqp_publish_t *publish, amqp_pool_t *pool)
+static bool set_properties(worker_amqp_t *amqp, amqp_basic_properties_t *properties,
+    const worker_amqp_publish_t *publish, amqp_pool_t *pool)
 {
     const worker_amqp_message_t  *original = publish->original;
     void                         *decoded;
@@ -179,6 +192,11 @@ static bool set_properties(amqp_basic_properties_t *properties, const worker_amq
 
         if (amqp_decode_properties(AMQP_BASIC_CLASS, pool, raw, &decoded) == AMQP_STATUS_OK) {
             *properties = *(amqp_basic_properties_t *) decoded;
+        }
+        if (!headers_fit(amqp, publish)) {
+            worker_log(WORKER_LOG_WARN, "a message's headers are too large to be kept", worker_text("queue",
+                                                                                                    publish->queue));
+            properties->_flags &= ~(amqp_flags_t) AMQP_BASIC_HEADERS_FLAG;
         }
     }
     properties->_flags &= ~(amqp_flags_t) (AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG);
@@ -225,7 +243,7 @@ bool worker_amqp_publish(worker_amqp_t *amqp, const worker_amqp_publish_t *publi
         return false;
     }
     init_amqp_pool(&pool, 4096);
-    if (!set_properties(&properties, publish, &pool)) {
+    if (!set_properties(amqp, &properties, publish, &pool)) {
         empty_amqp_pool(&pool);
         free(queue);
         return false;
