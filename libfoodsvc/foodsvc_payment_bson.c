@@ -2,7 +2,8 @@
  * The payment's document in MongoDB.
  *
  * Beside the contract's fields: `reimburse` (bool, a reimbursement runs), `reimburse_taken` (bool, the card company has
- * taken it) and `outbox` {id, status} (an event that the broker has not confirmed). transaction_id is absent until the card company gave one. `rev` is the store's.
+ * taken it) and `outbox` {id, status} (an event that the broker has not confirmed). transaction_id is absent until the
+ * card company gave one. `rev` is the store's.
  */
 #include <stdio.h>
 #include <string.h>

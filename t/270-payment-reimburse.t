@@ -100,3 +100,18 @@ show payments 06b0413f-be90-7667-8000-f556e4270004 =~ "reimburse": true,.*"statu
 --- error_code: 400
 --- response_body chomp
 {"detail":"there is no payment of order '06b0413f-be90-7667-8000-f556e4270007' that could be reimbursed"}
+
+
+
+=== TEST 8: taken: a repeat is a 202, and asks nobody: the company would refuse it
+--- id: 06b0413f-be90-7667-8000-f556e4270008
+--- status: paymentPaid
+--- times: 2
+--- card_company: location = /billings/reimburse { limit_req zone=once nodelay; limit_req_status 422; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_3; }
+--- settings
+limit_req_zone $server_port zone=once:64k rate=1r/m;
+server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3; return 202 '{"transaction_id":"06b0413f-c0d9-71d4-8000-c0c9895f286c"}'; }
+--- error_code eval
+[202, 202]
+--- after
+show payments 06b0413f-be90-7667-8000-f556e4270008 =~ "reimburse_taken": true,.*"status": "pending"

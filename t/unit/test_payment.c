@@ -105,7 +105,7 @@ static void accepted(void **state)
     check(PAID, change, FOODSVC_PAYMENT_NOTHING, PAID);                     /* the callback was faster */
 
     change.transaction_id.bytes[0] = 2;
-    check(PENDING_BACK, change, FOODSVC_PAYMENT_NOTHING, PENDING_BACK);     /* late, of the charge: no refund is taken */
+    check(PENDING_BACK, change, FOODSVC_PAYMENT_NOTHING, PENDING_BACK);     /* late, of the charge */
     change.reimburse = true;
     check(PENDING, change, FOODSVC_PAYMENT_NOTHING, PENDING);
     start(&payment, &PENDING_BACK);
