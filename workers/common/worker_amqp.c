@@ -112,17 +112,10 @@ void worker_amqp_drop(worker_amqp_t *amqp)
 }
 
 
-static void connect_now(worker_amqp_t *amqp)
+bool worker_amqp_dial(worker_amqp_t *amqp, char *err, size_t errlen)
 {
-    char  err[WORKER_AMQP_REASON];
-
-    if (!worker_amqp_connect(amqp, err, sizeof(err))) {
-        if (!amqp->away_logged) {
-            worker_log(WORKER_LOG_WARN, "rabbitmq is away, trying again", worker_text("reason", err));
-        }
-        amqp->away_logged = true;
-        later(amqp);
-        return;
+    if (!worker_amqp_connect(amqp, err, errlen)) {
+        return false;
     }
     amqp->connection++;
     amqp->next_publish = 1;
@@ -133,6 +126,21 @@ static void connect_now(worker_amqp_t *amqp)
     worker_log(WORKER_LOG_INFO, "connected to rabbitmq", worker_int("connection", amqp->connection));
     if (amqp->conf.up) {
         amqp->conf.up(amqp->conf.ctx);
+    }
+    return true;
+}
+
+
+static void connect_now(worker_amqp_t *amqp)
+{
+    char  err[WORKER_AMQP_REASON];
+
+    if (!worker_amqp_dial(amqp, err, sizeof(err))) {
+        if (!amqp->away_logged) {
+            worker_log(WORKER_LOG_WARN, "rabbitmq is away, trying again", worker_text("reason", err));
+        }
+        amqp->away_logged = true;
+        later(amqp);
     }
 }
 

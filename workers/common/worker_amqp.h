@@ -59,7 +59,8 @@ typedef struct {
 } worker_amqp_publish_t;
 
 typedef struct {
-    const char *url;            /* amqp[s]://user:password@host:port/vhost */
+    /* amqp[s]://user:password@host:port/vhost; no vhost, with the slash or without, means "/" */
+    const char *url;
     const char *ca_file;        /* amqps; NULL: the system's */
     int64_t     timeout_ms;     /* of connecting, login and declarations */
     int         heartbeat;      /* seconds */
@@ -86,6 +87,9 @@ worker_amqp_t *worker_amqp_open(const worker_amqp_conf_t *conf);
  * not down. NULL is fine.
  */
 void worker_amqp_close(worker_amqp_t *amqp);
+
+/* Connects now, instead of in the next run: for a program that tries once and says why not. Not when it is connected. */
+bool worker_amqp_dial(worker_amqp_t *amqp, char *err, size_t errlen);
 
 /* -1 while not connected. */
 int worker_amqp_fd(const worker_amqp_t *amqp);

@@ -1,4 +1,4 @@
-/* The inside of a worker_amqp_t, for worker_amqp*.c alone. */
+/* The inside of a worker_amqp_t, for worker_amqp*.c, and for foodctl, which gets messages one by one. */
 #ifndef WORKER_AMQP_STATE_H
 #define WORKER_AMQP_STATE_H
 

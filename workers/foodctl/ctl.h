@@ -1,9 +1,10 @@
 /*
  * foodctl: the operator's and developer's command line. One process, one thread, one command.
  *
- * ctl_main.c has the table of commands and reads the arguments; each command is a function that returns the exit
- * code: 0 done, 1 failed, 2 wrongly asked. It prints its result on standard output and, when it fails, one line on
- * standard error that says what went wrong and what to do.
+ * ctl_table.c has the table of commands; arguments (ctl_args.c), --help (ctl_help.c), the manual page (ctl_manual.c) and
+ * the shells' completion (ctl_complete.c) all come from it. Each command is a function that returns the exit code:
+ * 0 done, 1 failed, 2 wrongly asked. It prints its result on standard output and, when it fails, one line on standard
+ * error that says what went wrong and what to do.
  */
 #ifndef CTL_H
 #define CTL_H
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <jansson.h>
 #include "foodsvc_order.h"
 
@@ -31,44 +33,67 @@ typedef struct {
     size_t       nitems;
     const char  *customer;              /* --customer */
     const char  *queue;                 /* --queue */
-    int64_t      timeout;               /* --timeout, ms; 0: not given */
     const char  *until;                 /* --until, a status; NULL: not given */
-    bool         quiet, flush;          /* --quiet, --flush */
+    int64_t      timeout;               /* --timeout, ms; 0: not given */
+    int64_t      count;                 /* --count; 0: not given */
+    bool         quiet, flush, take, once;
 } ctl_t;
 
-/* Prints "foodctl: ..." on standard error. Returns CTL_FAILED, so that a command can return it. */
+/*
+ * Prints "foodctl: ..." on standard error, in one line whatever the texts are: control characters become blanks, and
+ * what stands before the @ of a url becomes ***. Returns CTL_FAILED, so that a command can return it.
+ */
 int ctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same; returns CTL_USAGE. */
 int ctl_misused(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* --- ctl_settings.c --- */
 
-/* Fills the settings that no flag gave. False: told already. */
+/* Fills the settings that no flag gave, and follows those of the form file:/path. False: told already. */
 bool ctl_settings_load(ctl_t *ctl);
 void ctl_settings_free(ctl_t *ctl);
 /* The setting, or NULL after telling which variable is missing. */
 const char *ctl_need(const ctl_t *ctl, const char *value, const char *variable);
-/* Colours are wanted: standard output is a terminal and NO_COLOR is not set. */
+/* Where a url leads to, for messages: its host and port alone, in a static buffer. */
+const char *ctl_place(const char *url);
+
+/* --- ctl_print.c --- */
+
+/* Colours are wanted: standard output is a terminal that knows them, and NO_COLOR is not set. */
 bool ctl_colours(void);
+/* The text, green or red where colours are wanted. */
+void ctl_paint(const char *text, bool good);
+/* Prints JSON in one line (--json) and a line's end. */
+void ctl_print_json(const json_t *value);
+/* The same; takes the reference. */
+void ctl_print_json_new(json_t *value);
+/* Bytes of anybody's: what is no printable UTF-8 becomes \xNN, so that they can't speak to the terminal. */
+void ctl_print_bytes(const char *text, size_t len);
 
 /* --- ctl_http.c --- */
 
 typedef struct {
-    long    status;             /* 0: no answer, told already unless quiet */
-    char   *body;               /* owned; never NULL after an answer */
+    long    status;             /* 0: no answer */
+    char   *body;               /* owned; NULL when it was empty */
     size_t  len;
     json_t *json;               /* owned; NULL when the body is no JSON */
 } ctl_answer_t;
 
-/* Calls base + path with the API key. False: no answer; told unless quiet. */
-bool ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *path, const char *body, bool quiet,
-    ctl_answer_t *answer);
-void ctl_answer_free(ctl_answer_t *answer);
-/* Tells why an answer is not what was wanted, in one line. Returns CTL_FAILED. */
-int ctl_http_refused(const char *what, const ctl_answer_t *answer);
+#define CTL_WHY     512
 
-/* Prints JSON in one line (--json) and a line's end. */
-void ctl_print_json(const json_t *value);
+/* Calls base + path with the API key. False: no answer, and why says so and what to do. */
+bool ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *path, const char *body,
+    ctl_answer_t *answer, char why[CTL_WHY]);
+void ctl_answer_free(ctl_answer_t *answer);
+/* Tells why an answer is not what was wanted. Returns CTL_FAILED. */
+int ctl_http_refused(const ctl_t *ctl, const ctl_answer_t *answer);
+
+/* --- ctl_order.c --- */
+
+/* The canonical id; false: told. */
+bool ctl_order_id(const char *text, char id[FOODSVC_UUID_TEXT + 1]);
+/* Asks OrderService for an order. CTL_OK: the caller frees the answer. Else: told. */
+int ctl_order_get(const ctl_t *ctl, const char *id, ctl_answer_t *answer);
 
 /* --- commands --- */
 
@@ -82,12 +107,14 @@ int ctl_health(ctl_t *ctl);
 int ctl_urls_load(ctl_t *ctl);
 int ctl_urls_list(ctl_t *ctl);
 int ctl_urls_flush(ctl_t *ctl);
+int ctl_cache_list(ctl_t *ctl);
 int ctl_cache_show(ctl_t *ctl);
+int ctl_cache_flush(ctl_t *ctl);
 int ctl_queue_send(ctl_t *ctl);
+int ctl_queue_listen(ctl_t *ctl);
 int ctl_respond(ctl_t *ctl);
 int ctl_keys_new(ctl_t *ctl);
-
-/* The canonical id; false: told. */
-bool ctl_order_id(const char *text, char id[FOODSVC_UUID_TEXT + 1]);
+int ctl_completion(ctl_t *ctl);
+int ctl_manual(ctl_t *ctl);
 
 #endif

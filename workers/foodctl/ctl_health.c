@@ -2,7 +2,6 @@
  * health: what OrderService and PaymentService say of themselves and of what they need, as a table.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "ctl.h"
 #include "foodsvc_names.h"
@@ -10,63 +9,92 @@
 static void
 ctl_health_line(const char *name, bool good, const char *more)
 {
-    bool colours = ctl_colours();
-
-    printf("%-22s %s%s%s%s%s\n", name, colours ? good ? "\033[32m" : "\033[31m" : "", good ? "ok" : "DOWN",
-           colours ? "\033[0m" : "", *more ? "  " : "", more);
+    printf("%-24s ", name);
+    ctl_paint(good ? "ok" : "DOWN", good);
+    printf("%s%s\n", *more ? good ? "      " : "    " : "", more);
 }
 
-static void
-ctl_health_print(const char *service, const ctl_answer_t *answer)
+/* The lines of one service's answer. Returns how many of the things it needs are down. */
+static size_t
+ctl_health_print(const char *service, const json_t *answer)
 {
-    const json_t *resources = json_object_get(answer->json, "resources"), *one;
-    const json_t *days = json_object_get(answer->json, "cert_remaining_days");
-    const char   *version = json_string_value(json_object_get(answer->json, "version"));
+    const json_t *resources = json_object_get(answer, "resources"), *one;
+    const json_t *days = json_object_get(answer, "cert_remaining_days");
+    const char   *version = json_string_value(json_object_get(answer, "version"));
     char          more[96] = "", name[64];
-    size_t        i;
+    size_t        i, down = 0;
 
     if (json_is_integer(days)) {
         snprintf(more, sizeof(more), "version %s, certificate for %lld days", version ? version : "?",
                  (long long) json_integer_value(days));
     }
-    ctl_health_line(service, json_is_true(json_object_get(answer->json, "status")), more);
+    ctl_health_line(service, json_is_true(json_object_get(answer, "status")), more);
     json_array_foreach(resources, i, one) {
         const char *resource = json_string_value(json_object_get(one, "name"));
+        bool        good = json_is_true(json_object_get(one, "status"));
 
         snprintf(name, sizeof(name), "  %s", resource ? resource : "?");
-        ctl_health_line(name, json_is_true(json_object_get(one, "status")), "");
+        ctl_health_line(name, good, "");
+        down += !good;
     }
+    return down;
+}
+
+/* One service. Appends to all, or prints. Returns whether it is well; why: how not. */
+static bool
+ctl_health_one(const ctl_t *ctl, const char *name, const char *url, json_t *all, char why[CTL_WHY])
+{
+    ctl_answer_t answer;
+    bool         answered = ctl_http(ctl, "GET", url, FOODSVC_PATH_HEALTH, NULL, &answer, why);
+    bool         good = answered && json_is_true(json_object_get(answer.json, "status"));
+    size_t       down;
+
+    if (answered && !json_is_object(answer.json)) {
+        snprintf(why, CTL_WHY, "%s answers no health: is it the address of %s?", ctl_place(url), name);
+    }
+    if (ctl->json) {
+        json_array_append_new(all, json_is_object(answer.json) ? json_incref(answer.json)
+                                   : json_pack("{s:s, s:b, s:s}", "name", name, "status", false, "detail", why));
+    } else if (json_is_object(answer.json)) {
+        down = ctl_health_print(name, answer.json);
+        snprintf(why, CTL_WHY, "%zu of what %s needs %s down: `make status` says what runs", down, name,
+                 down == 1 ? "is" : "are");
+    } else {
+        ctl_health_line(name, false, why);
+    }
+    if (ctl->json && json_is_object(answer.json)) {
+        snprintf(why, CTL_WHY, "%s says that it is not well", name);
+    }
+    ctl_answer_free(&answer);
+    return good;
 }
 
 int
 ctl_health(ctl_t *ctl)
 {
-    const char   *names[] = { FOODSVC_ORDER_SERVICE, FOODSVC_PAYMENT_SERVICE };
-    const char   *urls[] = { ctl_need(ctl, ctl->order_url, "ORDER_URL"),
-                             ctl_need(ctl, ctl->payment_url, "PAYMENT_URL") };
-    ctl_answer_t  answer;
-    json_t       *all = json_array();
-    int           code = CTL_OK;
+    const char *names[] = { FOODSVC_ORDER_SERVICE, FOODSVC_PAYMENT_SERVICE };
+    const char *urls[] = { ctl->order_url, ctl->payment_url };
+    const char *variables[] = { "ORDER_URL", "PAYMENT_URL" };
+    char        why[CTL_WHY], first[CTL_WHY] = "";
+    json_t     *all = json_array();
 
-    for (int i = 0; i < 2 && urls[0] != NULL && urls[1] != NULL; i++) {
-        bool answered = ctl_http(ctl, "GET", urls[i], FOODSVC_PATH_HEALTH, NULL, ctl->json, &answer);
-
-        if (!answered || !json_is_true(json_object_get(answer.json, "status"))) {
-            code = CTL_FAILED;
+    for (int i = 0; i < 2; i++) {
+        if (ctl_need(ctl, urls[i], variables[i]) == NULL) {
+            json_decref(all);
+            return CTL_FAILED;
         }
-        if (ctl->json) {
-            json_array_append_new(all, json_is_object(answer.json) ? json_incref(answer.json)
-                                       : json_pack("{s:s, s:b}", "name", names[i], "status", false));
-        } else if (answered && json_is_object(answer.json)) {
-            ctl_health_print(names[i], &answer);
-        } else {
-            ctl_health_line(names[i], false, "");
+    }
+    for (int i = 0; i < 2; i++) {
+        if (i == 0 && !ctl->json) {
+            puts("SERVICE                  STATUS");
         }
-        ctl_answer_free(&answer);
+        if (!ctl_health_one(ctl, names[i], urls[i], all, why) && first[0] == '\0') {
+            memcpy(first, why, sizeof(first));
+        }
     }
     if (ctl->json) {
         ctl_print_json(all);
     }
     json_decref(all);
-    return urls[0] == NULL || urls[1] == NULL ? CTL_FAILED : code;
+    return first[0] != '\0' ? ctl_fail("%s: %s", ctl->command, first) : CTL_OK;
 }

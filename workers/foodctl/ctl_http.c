@@ -1,6 +1,7 @@
 /*
  * Calls to OrderService and PaymentService, over libcurl.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,38 +28,65 @@ ctl_http_take(char *data, size_t size, size_t n, void *arg)
     return size * n;
 }
 
-static int
-ctl_http_unreachable(const char *url, CURLcode code, const char *why)
+/* Why there is no answer, and what to do, in our own words. */
+static void
+ctl_http_unreachable(const char *url, CURLcode code, char why[CTL_WHY])
 {
+    const char *place = ctl_place(url);
+
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
+        snprintf(why, CTL_WHY, "the certificate of %s is not trusted: set CA_CERT to the file of those who signed it",
+                 place);
+        return;
     case CURLE_SSL_CACERT_BADFILE:
-        return ctl_fail("%s: its certificate is not trusted: set CA_CERT to the CA's file (%s)", url, why);
+        snprintf(why, CTL_WHY, "the file that CA_CERT names cannot be read, or has no certificates");
+        return;
+    case CURLE_SSL_CONNECT_ERROR:
+        snprintf(why, CTL_WHY, "%s does not speak TLS: is its address one of http:// or of another server?", place);
+        return;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-        return ctl_fail("\"%s\" is no address: it must be like https://127.0.0.1:8000", url);
+        snprintf(why, CTL_WHY, "\"%s\" is no address: it must be like https://127.0.0.1:8000", place);
+        return;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        snprintf(why, CTL_WHY, "there is no host of the name in %s: correct the address", place);
+        return;
     case CURLE_OPERATION_TIMEDOUT:
-        return ctl_fail("%s does not answer in time", url);
+        snprintf(why, CTL_WHY, "%s does not answer in time: look at `make status`", place);
+        return;
+    case CURLE_COULDNT_CONNECT:
+        snprintf(why, CTL_WHY, "%s cannot be reached: is it running? `make up` starts it", place);
+        return;
+    case CURLE_OUT_OF_MEMORY:
+        snprintf(why, CTL_WHY, "out of memory");
+        return;
     default:
-        return ctl_fail("%s cannot be reached: is it running? `make up` starts it (%s)", url, why);
+        snprintf(why, CTL_WHY, "%s gives no answer that HTTP knows: look at `make status`", place);
     }
 }
 
-bool
-ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *path, const char *body, bool quiet,
-    ctl_answer_t *answer)
+static bool
+ctl_http_key_ok(const ctl_t *ctl, char why[CTL_WHY])
+{
+    for (const char *c = ctl->api_key; c != NULL && *c != '\0'; c++) {
+        if (iscntrl((unsigned char) *c)) {
+            snprintf(why, CTL_WHY, "API_KEY has characters that no key has: set it again");
+            return false;
+        }
+    }
+    return true;
+}
+
+static CURLcode
+ctl_http_perform(const ctl_t *ctl, const char *method, const char *url, const char *body, ctl_answer_t *answer)
 {
     CURL              *easy = curl_easy_init();
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    char              *url = NULL, *key = NULL, why[CURL_ERROR_SIZE] = "";
-    size_t             len = strlen(base);
+    char              *key = NULL;
     CURLcode           code = CURLE_OUT_OF_MEMORY;
 
-    memset(answer, 0, sizeof(*answer));
-    while (len > 0 && base[len - 1] == '/') {
-        len--;
-    }
-    if (easy != NULL && headers != NULL && asprintf(&url, "%.*s%s", (int) len, base, path) >= 0
+    if (easy != NULL && headers != NULL
         && asprintf(&key, "%s: %s", FOODSVC_API_KEY_HEADER, ctl->api_key ? ctl->api_key : "") >= 0)
     {
         if (ctl->api_key != NULL) {
@@ -73,7 +101,6 @@ ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *pat
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, CTL_TIMEOUT_MS);
         curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ctl_http_take);
         curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
         if (ctl->ca_cert != NULL) {
@@ -82,19 +109,40 @@ ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *pat
         code = curl_easy_perform(easy);
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
     }
-    if (code != CURLE_OK) {
-        answer->status = 0;
-        if (!quiet) {
-            ctl_http_unreachable(base, code, why[0] ? why : curl_easy_strerror(code));
-        }
-    } else if (answer->len > 0) {
-        answer->json = json_loadb(answer->body, answer->len, JSON_DECODE_ANY, NULL);
-    }
     curl_slist_free_all(headers);
     curl_easy_cleanup(easy);
-    free(url);
     free(key);
-    return code == CURLE_OK;
+    return code;
+}
+
+bool
+ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *path, const char *body,
+    ctl_answer_t *answer, char why[CTL_WHY])
+{
+    size_t    len = strlen(base);
+    char     *url = NULL;
+    CURLcode  code = CURLE_OUT_OF_MEMORY;
+
+    memset(answer, 0, sizeof(*answer));
+    while (len > 0 && base[len - 1] == '/') {
+        len--;
+    }
+    if (!ctl_http_key_ok(ctl, why)) {
+        return false;
+    }
+    if (asprintf(&url, "%.*s%s", (int) len, base, path) >= 0) {
+        code = ctl_http_perform(ctl, method, url, body, answer);
+        free(url);
+    }
+    if (code != CURLE_OK) {
+        ctl_answer_free(answer);
+        ctl_http_unreachable(base, code, why);
+        return false;
+    }
+    if (answer->len > 0) {
+        answer->json = json_loadb(answer->body, answer->len, JSON_DECODE_ANY, NULL);
+    }
+    return true;
 }
 
 void
@@ -124,7 +172,7 @@ ctl_fault_print(FILE *out, const json_t *fault)
 }
 
 int
-ctl_http_refused(const char *what, const ctl_answer_t *answer)
+ctl_http_refused(const ctl_t *ctl, const ctl_answer_t *answer)
 {
     const json_t *detail = json_object_get(answer->json, "detail"), *fault;
     char         *text = NULL;
@@ -133,10 +181,17 @@ ctl_http_refused(const char *what, const ctl_answer_t *answer)
     int           code;
 
     if (answer->status == 401) {
-        return ctl_fail("%s: the API key was refused: set API_KEY (`make up` writes it to build/run/env)", what);
+        return ctl_fail("%s: the API key %s: set API_KEY (`make up` writes it to build/run/env)", ctl->command,
+                        ctl->api_key ? "was refused" : "is missing");
+    }
+    if (answer->status == 404 && ctl->nargs > 0) {
+        return ctl_fail("%s: order %s does not exist: `foodctl order list` shows those that do", ctl->command,
+                        ctl->args[0]);
     }
     if (!json_is_array(detail)) {
-        return ctl_fail("%s: %s (status %ld)", what, json_is_string(detail) ? json_string_value(detail) : "refused",
+        return ctl_fail("%s: %s (status %ld)", ctl->command,
+                        json_is_string(detail) ? json_string_value(detail) : answer->status < 500
+                        ? "refused; is this address OrderService's?" : "the service has failed: look at `make logs`",
                         answer->status);
     }
     out = open_memstream(&text, &len);
@@ -148,16 +203,7 @@ ctl_http_refused(const char *what, const ctl_answer_t *answer)
         ctl_fault_print(out, fault);
     }
     fclose(out);
-    code = ctl_fail("%s: %s", what, text);
+    code = ctl_misused("%s: %s", ctl->command, text);      /* 422: it was asked for what cannot be */
     free(text);
     return code;
-}
-
-void
-ctl_print_json(const json_t *value)
-{
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-
-    puts(text ? text : "null");
-    free(text);
 }

@@ -24,23 +24,17 @@ ctl_keys_new(ctl_t *ctl)
 {
     unsigned char bytes[CTL_KEY_BYTES], digest[SHA256_DIGEST_LENGTH];
     char          key[2 * CTL_KEY_BYTES + 1], hash[2 * SHA256_DIGEST_LENGTH + 1];
-    json_t       *answer;
 
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes)) {
-        return ctl_fail("no random numbers: %s", strerror(errno));
+        return ctl_fail("%s: the kernel gave no random numbers (%s): try again", ctl->command, strerror(errno));
     }
     ctl_hex(bytes, sizeof(bytes), key);
     SHA256((const unsigned char *) key, strlen(key), digest);
     ctl_hex(digest, sizeof(digest), hash);
     if (ctl->json) {
-        answer = json_pack("{s:s, s:s}", "key", key, "sha256", hash);
-        ctl_print_json(answer);
-        json_decref(answer);
+        ctl_print_json_new(json_pack("{s:s, s:s}", "key", key, "sha256", hash));
     } else {
         printf("key     %s\nsha256  %s\n", key, hash);
-        fputs("Give the key to the client (header X-API-Key); put the hash into the file of foodsvc_api_keys_file, and "
-              "reload nginx.\n",
-              stderr);
     }
     return CTL_OK;
 }

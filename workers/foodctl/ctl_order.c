@@ -15,7 +15,7 @@ ctl_order_id(const char *text, char id[FOODSVC_UUID_TEXT + 1])
     char           why[128];
 
     if (!foodsvc_uuid_parse(text, strlen(text), &uuid, why, sizeof(why))) {
-        ctl_misused("\"%s\" is no order id (%s): `foodctl order list` shows them", text, why);
+        ctl_misused("\"%s\" is no order's id (%s): `foodctl order list` shows them", text, why);
         return false;
     }
     foodsvc_uuid_format(&uuid, id);
@@ -51,28 +51,41 @@ ctl_order_print(const json_t *order)
 
 /* Calls path of OrderService; prints nothing. CTL_OK: the answer is `wanted`, and the caller frees it. */
 static int
-ctl_order_call(const ctl_t *ctl, const char *method, const char *path, const char *body, long wanted, const char *what,
+ctl_order_call(const ctl_t *ctl, const char *method, const char *path, const char *body, long wanted,
     ctl_answer_t *answer)
 {
     const char *base = ctl_need(ctl, ctl->order_url, "ORDER_URL");
+    char        why[CTL_WHY];
     int         code;
 
-    if (base == NULL || !ctl_http(ctl, method, base, path, body, false, answer)) {
+    if (base == NULL) {
         return CTL_FAILED;
     }
+    if (!ctl_http(ctl, method, base, path, body, answer, why)) {
+        return ctl_fail("%s: %s", ctl->command, why);
+    }
     if (answer->status != wanted) {
-        code = ctl_http_refused(what, answer);
+        code = ctl_http_refused(ctl, answer);
         ctl_answer_free(answer);
         return code;
     }
     if (wanted != 204 && answer->json == NULL) {
         ctl_answer_free(answer);
-        return ctl_fail("%s: the answer is no JSON: is %s OrderService?", what, base);
+        return ctl_fail("%s: the answer is no JSON: is %s OrderService?", ctl->command, ctl_place(base));
     }
     return CTL_OK;
 }
 
-/* The common way of show and cancel: a call on one order, whose answer is the order. */
+int
+ctl_order_get(const ctl_t *ctl, const char *id, ctl_answer_t *answer)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", FOODSVC_PATH_ORDERS, id);
+    return ctl_order_call(ctl, "GET", path, NULL, 200, answer);
+}
+
+/* The common way of show, cancel and delete: a call on one order. */
 static int
 ctl_order_one(ctl_t *ctl, const char *method, const char *tail, long wanted)
 {
@@ -84,14 +97,14 @@ ctl_order_one(ctl_t *ctl, const char *method, const char *tail, long wanted)
         return CTL_USAGE;
     }
     snprintf(path, sizeof(path), "%s/%s%s", FOODSVC_PATH_ORDERS, id, tail);
-    code = ctl_order_call(ctl, method, path, NULL, wanted, ctl->command, &answer);
+    code = ctl_order_call(ctl, method, path, NULL, wanted, &answer);
     if (code != CTL_OK) {
         return code;
     }
-    if (wanted == 204) {
-        if (!ctl->json) {
-            printf("%s is deleted\n", id);
-        }
+    if (wanted == 204 && ctl->json) {
+        ctl_print_json_new(json_pack("{s:s, s:b}", "id", id, "deleted", true));
+    } else if (wanted == 204) {
+        printf("%s is deleted\n", id);
     } else if (ctl->json) {
         ctl_print_json(answer.json);
     } else {
@@ -140,26 +153,29 @@ ctl_item(const char *text)
 static json_t *
 ctl_order_new(const ctl_t *ctl)
 {
-    static const char *const  usual[] = { "Lasagna=2", "Double Cheeseburger" };
-    char                      customer[FOODSVC_UUID_TEXT + 1];
-    foodsvc_uuid_t            uuid;
-    json_t                   *items = json_array(), *item;
-    size_t                    n = ctl->nitems ? ctl->nitems : 2;
+    char            customer[FOODSVC_UUID_TEXT + 1], why[128];
+    foodsvc_uuid_t  uuid;
+    json_t         *items = json_array(), *item;
 
-    for (size_t i = 0; i < n; i++) {
-        const char *text = ctl->nitems ? ctl->items[i] : usual[i];
-
-        item = ctl_item(text);
+    foodsvc_uuid_v4(&uuid);
+    if (ctl->customer != NULL && !foodsvc_uuid_parse(ctl->customer, strlen(ctl->customer), &uuid, why, sizeof(why))) {
+        ctl_misused("--customer: \"%s\" is no UUID (%s)", ctl->customer, why);
+        json_decref(items);
+        return NULL;
+    }
+    for (size_t i = 0; i < ctl->nitems; i++) {
+        item = ctl_item(ctl->items[i]);
         if (item == NULL) {
-            ctl_misused("\"%s\" is no item: it must be like 'Lasagna=2'", text);
+            ctl_misused("\"%s\" is no item: it must be like '%s=2'", ctl->items[i], foodsvc_products[0]);
             json_decref(items);
             return NULL;
         }
         json_array_append_new(items, item);
     }
-    foodsvc_uuid_v4(&uuid);
-    foodsvc_uuid_format(&uuid, customer);
-    return json_pack("{s:o, s:s}", "items", items, "customer_id", ctl->customer ? ctl->customer : customer);
+    for (int i = 0; i < 2 && ctl->nitems == 0; i++) {
+        json_array_append_new(items, json_pack("{s:s, s:i}", "product", foodsvc_products[i], "quantity", 2 - i));
+    }
+    return json_pack("{s:o, s:s}", "items", items, "customer_id", foodsvc_uuid_format(&uuid, customer));
 }
 
 int
@@ -174,7 +190,7 @@ ctl_order_place(ctl_t *ctl)
     if (body == NULL) {
         return CTL_USAGE;
     }
-    code = ctl_order_call(ctl, "POST", FOODSVC_PATH_ORDERS, body, 202, ctl->command, &answer);
+    code = ctl_order_call(ctl, "POST", FOODSVC_PATH_ORDERS, body, 202, &answer);
     free(body);
     if (code != CTL_OK) {
         return code;
@@ -196,7 +212,7 @@ ctl_order_list(ctl_t *ctl)
     ctl_answer_t  answer;
     json_t       *order;
     size_t        i;
-    int           code = ctl_order_call(ctl, "GET", FOODSVC_PATH_ORDERS, NULL, 200, ctl->command, &answer);
+    int           code = ctl_order_call(ctl, "GET", FOODSVC_PATH_ORDERS, NULL, 200, &answer);
 
     if (code != CTL_OK) {
         return code;

@@ -1,31 +1,21 @@
 /*
  * Settings: a flag wins over the environment, the environment over build/run/env, which is looked for in the current
  * folder and those above it. That file is one for a shell (`export NAME='value'` lines); only such lines are read,
- * nothing is run.
+ * nothing is run; and one that belongs to somebody else (not to root either) is passed over, since whoever writes it
+ * says where the API key is sent.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
-#include "ctl.h"
-
-typedef struct {
-    const char *variable;
-    size_t      offset;         /* of the char * in ctl_t */
-} ctl_setting_t;
-
-static const ctl_setting_t ctl_variables[] = {
-    { "ORDER_URL", offsetof(ctl_t, order_url) }, { "PAYMENT_URL", offsetof(ctl_t, payment_url) },
-    { "API_KEY", offsetof(ctl_t, api_key) },     { "CA_CERT", offsetof(ctl_t, ca_cert) },
-    { "MONGO_URL", offsetof(ctl_t, mongo_url) }, { "REDIS_URL", offsetof(ctl_t, redis_url) },
-    { "AMQP_URL", offsetof(ctl_t, amqp_url) },
-};
-#define CTL_NVARIABLES  (sizeof(ctl_variables) / sizeof(ctl_variables[0]))
+#include "ctl_table.h"
 
 static char **
-ctl_setting(ctl_t *ctl, size_t i)
+ctl_setting(ctl_t *ctl, const ctl_option_t *option)
 {
-    return (char **) ((char *) ctl + ctl_variables[i].offset);
+    return (char **) ((char *) ctl + option->offset);
 }
 
 /* "export NAME='value'", NAME="value", NAME=value. A quote inside single quotes is written '\''. */
@@ -57,11 +47,25 @@ ctl_settings_line(ctl_t *ctl, char *line)
         }
     }
     *out = '\0';
-    for (size_t i = 0; i < CTL_NVARIABLES; i++) {
-        if (strcmp(name, ctl_variables[i].variable) == 0 && *ctl_setting(ctl, i) == NULL) {
-            *ctl_setting(ctl, i) = strdup(value);
+    for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
+        if (o->variable != NULL && strcmp(name, o->variable) == 0 && *ctl_setting(ctl, o) == NULL && *value != '\0') {
+            *ctl_setting(ctl, o) = strdup(value);
         }
     }
+}
+
+/* The file at path, when it is one that may be trusted. */
+static FILE *
+ctl_settings_open(const char *path)
+{
+    FILE        *file = fopen(path, "re");
+    struct stat  info;
+
+    if (file != NULL && (fstat(fileno(file), &info) != 0 || (info.st_uid != geteuid() && info.st_uid != 0))) {
+        fclose(file);
+        file = NULL;
+    }
+    return file;
 }
 
 static FILE *
@@ -74,7 +78,7 @@ ctl_settings_find(ctl_t *ctl)
         if (asprintf(&path, "%s/build/run/env", folder) < 0) {
             break;
         }
-        file = fopen(path, "re");
+        file = ctl_settings_open(path);
         if (file != NULL) {
             ctl->env_file = path;
             break;
@@ -90,6 +94,35 @@ ctl_settings_find(ctl_t *ctl)
     return file;
 }
 
+/* file:/path: the file's first line instead. False: told. */
+static bool
+ctl_settings_follow(const ctl_option_t *option, char **setting)
+{
+    char    *path, *line = NULL;
+    size_t   room = 0;
+    FILE    *file;
+    ssize_t  n = -1;
+
+    if (*setting == NULL || strncmp(*setting, "file:", 5) != 0) {
+        return true;
+    }
+    path = *setting + 5;
+    file = fopen(path, "re");
+    if (file != NULL) {
+        n = getline(&line, &room, file);
+        fclose(file);
+    }
+    if (n <= 0) {
+        ctl_fail("%s: %s cannot be read: %s", option->variable, path, file == NULL ? strerror(errno) : "it is empty");
+        free(line);
+        return false;
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    free(*setting);
+    *setting = line;
+    return true;
+}
+
 bool
 ctl_settings_load(ctl_t *ctl)
 {
@@ -97,11 +130,11 @@ ctl_settings_load(ctl_t *ctl)
     size_t  room = 0;
     FILE   *file;
 
-    for (size_t i = 0; i < CTL_NVARIABLES; i++) {
-        const char *value = getenv(ctl_variables[i].variable);
+    for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
+        const char *value = o->variable ? getenv(o->variable) : NULL;
 
-        if (*ctl_setting(ctl, i) == NULL && value != NULL && *value != '\0') {
-            *ctl_setting(ctl, i) = strdup(value);
+        if (value != NULL && *value != '\0' && *ctl_setting(ctl, o) == NULL) {
+            *ctl_setting(ctl, o) = strdup(value);
         }
     }
     file = ctl_settings_find(ctl);
@@ -112,15 +145,22 @@ ctl_settings_load(ctl_t *ctl)
         free(line);
         fclose(file);
     }
+    for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
+        if (o->variable != NULL && !ctl_settings_follow(o, ctl_setting(ctl, o))) {
+            return false;
+        }
+    }
     return true;
 }
 
 void
 ctl_settings_free(ctl_t *ctl)
 {
-    for (size_t i = 0; i < CTL_NVARIABLES; i++) {
-        free(*ctl_setting(ctl, i));
-        *ctl_setting(ctl, i) = NULL;
+    for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
+        if (o->variable != NULL) {
+            free(*ctl_setting(ctl, o));
+            *ctl_setting(ctl, o) = NULL;
+        }
     }
     free(ctl->env_file);
     ctl->env_file = NULL;
@@ -136,10 +176,14 @@ ctl_need(const ctl_t *ctl, const char *value, const char *variable)
     return value;
 }
 
-bool
-ctl_colours(void)
+const char *
+ctl_place(const char *url)
 {
-    const char *no = getenv("NO_COLOR");
+    static char  place[256];
+    const char  *from = strstr(url, "://"), *at = strrchr(url, '@');
 
-    return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0');
+    from = from != NULL ? from + 3 : url;
+    from = at != NULL && at >= from ? at + 1 : from;    /* the last one: a password may have what it should not */
+    snprintf(place, sizeof(place), "%.*s", (int) strcspn(from, "/?#"), from);
+    return place;
 }

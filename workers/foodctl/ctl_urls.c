@@ -6,15 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ctl_redis.h"
+#include "ctl_table.h"
 #include "foodsvc_names.h"
 #include "foodsvc_store.h"
 #include "foodsvc_url.h"
 
-static const char *const ctl_services[] = {
-    FOODSVC_ORDER_SERVICE, FOODSVC_PAYMENT_SERVICE, FOODSVC_CUSTOMER_SERVICE, FOODSVC_DELIVERY_SERVICE,
-    FOODSVC_KITCHEN_SERVICE
-};
-#define CTL_NSERVICES   (sizeof(ctl_services) / sizeof(ctl_services[0]))
+#define CTL_URLS_FILE   65536       /* bytes that are read of a file */
 
 typedef struct {
     foodsvc_service_url_t urls[CTL_MAX_ARGS];
@@ -30,62 +27,71 @@ ctl_store_log(void *ctx, int level, const char *text)
     (void) text;
 }
 
+/* NULL: told. */
 static foodsvc_store_t *
 ctl_store_open(const ctl_t *ctl)
 {
     char                 err[FOODSVC_ERR];
     foodsvc_store_conf_t conf = { .uri = ctl_need(ctl, ctl->mongo_url, "MONGO_URL"), .max_clients = 1,
-                                  .timeout_ms = 3000,
-                                  .log = ctl_store_log };
-    foodsvc_store_t     *store;
+                                  .timeout_ms = 3000, .log = ctl_store_log };
+    foodsvc_store_t     *store = NULL;
 
     if (conf.uri == NULL) {
         return NULL;
     }
-    if (!foodsvc_store_uri_check(conf.uri, err)) {
-        ctl_fail("MONGO_URL: %s", err);
-        return NULL;
-    }
-    store = foodsvc_store_open(&conf, err);
-    if (store == NULL) {
-        ctl_fail("MongoDB: %s", err);
+    if (!foodsvc_store_uri_check(conf.uri, err) || (store = foodsvc_store_open(&conf, err)) == NULL) {
+        ctl_fail("%s: MONGO_URL is not right, it must be like mongodb://127.0.0.1:27017 (%s)", ctl->command, err);
     }
     return store;
 }
 
+/* The driver's own words stay out: they are many, and name what is inside. */
 static int
-ctl_store_failed(foodsvc_store_rc_e rc, const char *err)
+ctl_store_failed(const ctl_t *ctl, foodsvc_store_rc_e rc, const char *err)
 {
-    if (rc == FOODSVC_STORE_UNAVAILABLE || rc == FOODSVC_STORE_UNKNOWN) {
-        return ctl_fail("MongoDB cannot be reached: is it running? `make start-mongo` starts it, MONGO_URL says where "
-                        "it is (%s)", err);
+    const char *place = ctl_place(ctl->mongo_url);
+
+    if (strcasestr(err, "authenti") != NULL || strcasestr(err, "not authorized") != NULL) {
+        return ctl_fail("%s: MongoDB at %s refused the login: MONGO_URL must name the right user and password, as "
+                        "mongodb://USER:PASSWORD@127.0.0.1:27017", ctl->command, place);
     }
-    return ctl_fail("MongoDB: %s", err);
+    if (rc == FOODSVC_STORE_UNAVAILABLE || rc == FOODSVC_STORE_UNKNOWN) {
+        return ctl_fail("%s: MongoDB at %s cannot be reached, or has no primary: is it running? `make start-mongo` "
+                        "starts it, MONGO_URL says where it is", ctl->command, place);
+    }
+    return ctl_fail("%s: MongoDB at %s: %s", ctl->command, place, err);
 }
 
-/* False: told. where: "FILE:LINE: " or "". */
+static bool
+ctl_is_service(const char *name, size_t len)
+{
+    for (size_t i = 0; ctl_word(CTL_WORDS_SERVICE, i) != NULL; i++) {
+        if (strlen(ctl_word(CTL_WORDS_SERVICE, i)) == len && memcmp(ctl_word(CTL_WORDS_SERVICE, i), name, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: told. where: "FILE:LINE: " or "". The address is not repeated: it may have a password, which is what is wrong
+   with it. */
 static bool
 ctl_urls_add(ctl_urls_t *urls, const char *where, const char *name, size_t len, const char *url)
 {
     foodsvc_url_t  parsed;
     char           err[FOODSVC_ERR];
-    bool           known = false;
 
-    for (size_t i = 0; i < CTL_NSERVICES; i++) {
-        known |= strlen(ctl_services[i]) == len && memcmp(ctl_services[i], name, len) == 0;
-    }
-    if (!known) {
-        ctl_misused("%s\"%.*s\" is no service: they are " FOODSVC_PAYMENT_SERVICE ", " FOODSVC_CUSTOMER_SERVICE ", "
-                    FOODSVC_DELIVERY_SERVICE ", " FOODSVC_KITCHEN_SERVICE " (and " FOODSVC_ORDER_SERVICE ")", where,
-                    (int) len, name);
+    if (!ctl_is_service(name, len)) {
+        ctl_misused("%s\"%.*s\" is no service: they are %s", where, (int) len, name, ctl_words_all(CTL_WORDS_SERVICE));
         return false;
     }
     if (!foodsvc_url_parse(url, strlen(url), &parsed, err, sizeof(err)) || strlen(url) >= sizeof(urls->urls[0].url)) {
-        ctl_misused("%s\"%s\" is no address (%s): it must be like http://127.0.0.1:8002", where, url, err);
+        ctl_misused("%sthe address of %.*s is none (%s): it must be like http://127.0.0.1:8002", where, (int) len, name,
+                    strlen(url) < sizeof(urls->urls[0].url) ? err : "it is too long");
         return false;
     }
     if (urls->n == CTL_MAX_ARGS) {
-        ctl_misused("more than %d addresses", CTL_MAX_ARGS);
+        ctl_misused("there may be at most %d addresses", CTL_MAX_ARGS);
         return false;
     }
     snprintf(urls->urls[urls->n].name, sizeof(urls->urls[0].name), "%.*s", (int) len, name);
@@ -122,119 +128,156 @@ ctl_urls_json(ctl_urls_t *urls, const char *path, json_t *json)
     return true;
 }
 
+/* The lines of text, which is changed. */
 static bool
-ctl_urls_lines(ctl_urls_t *urls, const char *path, FILE *file)
+ctl_urls_lines(ctl_urls_t *urls, const char *path, char *text)
 {
-    char   *line = NULL, where[512];
-    size_t  room = 0, number = 0;
-    bool    ok = true;
+    char   where[512], *line, *equals;
+    size_t number = 0;
 
-    while (ok && getline(&line, &room, file) > 0) {
-        char *name = line + strspn(line, " \t"), *equals;
-
-        name[strcspn(name, "\r\n")] = '\0';
+    while ((line = strsep(&text, "\n")) != NULL) {
+        line += strspn(line, " \t");
+        line[strcspn(line, "\r")] = '\0';
         snprintf(where, sizeof(where), "%s:%zu: ", path, ++number);
-        if (*name == '\0' || *name == '#') {
+        if (*line == '\0' || *line == '#') {
             continue;
         }
-        equals = strchr(name, '=');
+        equals = strchr(line, '=');
         if (equals == NULL) {
-            ctl_misused("%sa line must be like CustomerService=http://127.0.0.1:8002", where);
-            ok = false;
-        } else {
-            ok = ctl_urls_add(urls, where, name, (size_t) (equals - name), equals + 1);
+            ctl_misused("%sthe line must be like " FOODSVC_CUSTOMER_SERVICE "=http://127.0.0.1:8002", where);
+            return false;
+        }
+        if (!ctl_urls_add(urls, where, line, (size_t) (equals - line), equals + 1)) {
+            return false;
         }
     }
-    free(line);
-    return ok;
-}
-
-static bool
-ctl_urls_file(ctl_urls_t *urls, const char *path)
-{
-    FILE   *file = fopen(path, "re");
-    json_t *json;
-    bool    ok;
-
-    if (file == NULL) {
-        ctl_fail("%s: %s", path, strerror(errno));
-        return false;
-    }
-    json = json_loadf(file, JSON_REJECT_DUPLICATES, NULL);
-    rewind(file);
-    ok = json != NULL ? ctl_urls_json(urls, path, json) : ctl_urls_lines(urls, path, file);
-    json_decref(json);
-    fclose(file);
-    if (ok && urls->n == 0) {
-        ctl_fail("%s has no addresses", path);
-        ok = false;
-    }
-    return ok;
+    return true;
 }
 
 static int
-ctl_urls_drop(ctl_t *ctl, const ctl_urls_t *urls)
+ctl_urls_file(ctl_urls_t *urls, const char *path)
 {
-    redisContext *redis = ctl_redis_open(ctl);
-    int64_t       dropped = 0;
-    int           code = CTL_OK;
+    static char  text[CTL_URLS_FILE + 1];
+    FILE        *file = fopen(path, "re");
+    json_t      *json;
+    size_t       len, before = urls->n;
+    bool         ok;
 
-    if (redis == NULL) {
+    errno = 0;
+    len = file != NULL ? fread(text, 1, CTL_URLS_FILE, file) : 0;
+    ok = file != NULL && !ferror(file);
+    if (!ok) {
+        ctl_fail("urls load: %s cannot be read (%s): name a file, or NAME=URL", path,
+                 file != NULL ? strerror(errno) : "there is none, or it is not for us");
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    if (!ok) {
         return CTL_FAILED;
     }
-    for (size_t i = 0; code == CTL_OK && i < (urls ? urls->n : CTL_NSERVICES); i++) {
-        int64_t n = ctl_redis_drop_url(redis, urls ? urls->urls[i].name : ctl_services[i]);
-
-        code = n < 0 ? ctl_fail("Redis: %s", redis->err ? redis->errstr : "it refused the command") : CTL_OK;
-        dropped += n;
+    text[len] = '\0';
+    json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    ok = json != NULL ? ctl_urls_json(urls, path, json) : ctl_urls_lines(urls, path, text);
+    json_decref(json);
+    if (ok && urls->n == before) {
+        return ctl_misused("%s has no addresses: its lines must be like " FOODSVC_CUSTOMER_SERVICE
+                           "=http://127.0.0.1:8002", path);
     }
-    if (code == CTL_OK && ctl->json) {
-        json_t *answer = json_pack("{s:I}", "dropped", (json_int_t) dropped);
+    return ok ? CTL_OK : CTL_USAGE;
+}
 
-        ctl_print_json(answer);
-        json_decref(answer);
-    } else if (code == CTL_OK) {
-        printf("%lld address%s dropped from Redis\n", (long long) dropped, dropped == 1 ? "" : "es");
+/* Drops the addresses of `urls`, or of all services, from Redis. Returns how many there were; -1: told. */
+static int64_t
+ctl_urls_drop(const ctl_t *ctl, const ctl_urls_t *urls)
+{
+    redisContext *redis = ctl_redis_open(ctl);
+    int64_t       dropped = redis == NULL ? -1 : 0;
+    const char   *name;
+
+    for (size_t i = 0; dropped >= 0; i++) {
+        int n;
+
+        name = urls == NULL ? ctl_word(CTL_WORDS_SERVICE, i) : i < urls->n ? urls->urls[i].name : NULL;
+        if (name == NULL) {
+            break;
+        }
+        n = ctl_redis_drop(ctl, redis, name);
+        dropped = n < 0 ? -1 : dropped + n;
     }
     redisFree(redis);
-    return code;
+    return dropped;
+}
+
+static void
+ctl_urls_dropped(int64_t dropped)
+{
+    printf("%lld %s dropped from Redis\n", (long long) dropped, dropped == 1 ? "address" : "addresses");
+}
+
+/* Writes them, and drops the old ones where that is wanted. */
+static int
+ctl_urls_save(const ctl_t *ctl, foodsvc_store_t *store, const ctl_urls_t *urls)
+{
+    char                err[FOODSVC_ERR] = "";
+    int64_t             dropped = 0;
+    json_t             *answer;
+    foodsvc_store_rc_e  rc;
+
+    for (size_t i = 0; i < urls->n; i++) {
+        rc = foodsvc_store_url_save(store, &urls->urls[i], err);
+        if (rc != FOODSVC_STORE_OK) {
+            return ctl_store_failed(ctl, rc, err);
+        }
+    }
+    if (ctl->flush) {
+        dropped = ctl_urls_drop(ctl, urls);
+        if (dropped < 0) {
+            return CTL_FAILED;
+        }
+    }
+    if (ctl->json) {
+        answer = json_object();
+        for (size_t i = 0; i < urls->n; i++) {
+            json_object_set_new(answer, urls->urls[i].name, json_string(urls->urls[i].url));
+        }
+        ctl_print_json_new(json_pack("{s:o, s:I}", "loaded", answer, "dropped", (json_int_t) dropped));
+        return CTL_OK;
+    }
+    for (size_t i = 0; i < urls->n; i++) {
+        printf("%-16s %s\n", urls->urls[i].name, urls->urls[i].url);
+    }
+    if (ctl->flush) {
+        ctl_urls_dropped(dropped);
+    }
+    return CTL_OK;
 }
 
 int
 ctl_urls_load(ctl_t *ctl)
 {
-    ctl_urls_t          *urls = calloc(1, sizeof(*urls));
-    foodsvc_store_t     *store = NULL;
-    foodsvc_store_rc_e   rc = FOODSVC_STORE_OK;
-    char                 err[FOODSVC_ERR] = "";
-    int                  code = CTL_USAGE;
-    bool                 ok = urls != NULL;
+    ctl_urls_t       urls = { .n = 0 };
+    foodsvc_store_t *store;
+    int              code = CTL_OK;
 
-    for (size_t i = 0; ok && i < ctl->nargs; i++) {
+    for (size_t i = 0; i < ctl->nargs && code == CTL_OK; i++) {
         const char *equals = strchr(ctl->args[i], '=');
 
-        ok = equals != NULL ? ctl_urls_add(urls, "", ctl->args[i], (size_t) (equals - ctl->args[i]), equals + 1)
-                            : ctl_urls_file(urls, ctl->args[i]);
-    }
-    if (ok) {
-        store = ctl_store_open(ctl);
-        code = store == NULL ? CTL_FAILED : CTL_OK;
-    }
-    for (size_t i = 0; store != NULL && i < urls->n && code == CTL_OK; i++) {
-        rc = foodsvc_store_url_save(store, &urls->urls[i], err);
-        if (rc != FOODSVC_STORE_OK) {
-            code = ctl_store_failed(rc, err);
-        } else if (!ctl->json) {
-            printf("%-16s %s\n", urls->urls[i].name, urls->urls[i].url);
+        if (equals == NULL) {
+            code = ctl_urls_file(&urls, ctl->args[i]);
+        } else if (!ctl_urls_add(&urls, "", ctl->args[i], (size_t) (equals - ctl->args[i]), equals + 1)) {
+            code = CTL_USAGE;
         }
     }
-    if (store != NULL) {
-        foodsvc_store_close(store);
+    if (code != CTL_OK) {
+        return code;
     }
-    if (code == CTL_OK && ctl->flush) {
-        code = ctl_urls_drop(ctl, urls);
+    store = ctl_store_open(ctl);
+    if (store == NULL) {
+        return CTL_FAILED;
     }
-    free(urls);
+    code = ctl_urls_save(ctl, store, &urls);
+    foodsvc_store_close(store);
     return code;
 }
 
@@ -246,31 +289,42 @@ ctl_urls_list(ctl_t *ctl)
     foodsvc_store_rc_e     rc;
     size_t                 n = 0;
     char                   err[FOODSVC_ERR] = "";
-    json_t                *all = json_object();
-    int                    code = CTL_FAILED;
+    json_t                *all;
 
-    if (store != NULL) {
-        rc = foodsvc_store_url_list(store, &urls, &n, err);
-        code = rc == FOODSVC_STORE_OK ? CTL_OK : ctl_store_failed(rc, err);
-        foodsvc_store_close(store);
+    if (store == NULL) {
+        return CTL_FAILED;
     }
-    for (size_t i = 0; i < n && code == CTL_OK; i++) {
+    rc = foodsvc_store_url_list(store, &urls, &n, err);
+    foodsvc_store_close(store);
+    if (rc != FOODSVC_STORE_OK) {
+        free(urls);
+        return ctl_store_failed(ctl, rc, err);
+    }
+    all = json_object();
+    for (size_t i = 0; i < n; i++) {
         if (ctl->json) {
             json_object_set_new(all, urls[i].name, json_string(urls[i].url));
         } else {
             printf("%-16s %s\n", urls[i].name, urls[i].url);
         }
     }
-    if (code == CTL_OK && ctl->json) {
+    if (ctl->json) {
         ctl_print_json(all);
     }
     json_decref(all);
     free(urls);
-    return code;
+    return CTL_OK;
 }
 
 int
 ctl_urls_flush(ctl_t *ctl)
 {
-    return ctl_urls_drop(ctl, NULL);
+    int64_t dropped = ctl_urls_drop(ctl, NULL);
+
+    if (dropped >= 0 && ctl->json) {
+        ctl_print_json_new(json_pack("{s:I}", "dropped", (json_int_t) dropped));
+    } else if (dropped >= 0) {
+        ctl_urls_dropped(dropped);
+    }
+    return dropped >= 0 ? CTL_OK : CTL_FAILED;
 }

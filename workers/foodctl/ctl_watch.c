@@ -16,32 +16,38 @@
 #define CTL_WATCH_PATIENCE  10000   /* ms without an answer */
 
 typedef struct {
-    const ctl_t *ctl;
-    bool         live, colours;
-    int64_t      began;
-    size_t       shown;                 /* entries of the history */
-    char         last[64];              /* the status shown last */
+    const ctl_t      *ctl;
+    bool              live;
+    int64_t           began;
+    size_t            shown;            /* entries of the history */
+    char              last[64];         /* the status shown last; "": none yet */
+    foodsvc_status_e  status;           /* the same, where it is one of ours */
 } ctl_watch_t;
+
+/* A status that is not on the way to the door. */
+static bool
+ctl_watch_bad(foodsvc_status_e status)
+{
+    return status == FOODSVC_PAYMENT_FAILED || status == FOODSVC_ORDER_CANCELLED;
+}
 
 static void
 ctl_watch_show(ctl_watch_t *watch, const char *status)
 {
+    double seconds = (double) (foodsvc_time_monotonic() - watch->began) / 1000;
+    bool   known;
+
     if (strcmp(watch->last, status) == 0) {
         return;
     }
+    known = foodsvc_status_parse(status, strlen(status), &watch->status);
     if (watch->ctl->json) {
-        json_t *line = json_pack("{s:s, s:f}", "status", status, "seconds",
-                                 (double) (foodsvc_time_monotonic() - watch->began) / 1000);
-
-        ctl_print_json(line);
-        json_decref(line);
+        ctl_print_json_new(json_pack("{s:s, s:f}", "status", status, "seconds", seconds));
     } else if (watch->live) {
-        bool bad = strstr(status, "Failed") != NULL || strstr(status, "Cancelled") != NULL;
-
-        printf("%s%s%s%s", watch->last[0] ? " > " : "", watch->colours ? bad ? "\033[31m" : "\033[32m" : "", status,
-               watch->colours ? "\033[0m" : "");
+        fputs(watch->last[0] ? " > " : "", stdout);
+        ctl_paint(status, !known || !ctl_watch_bad(watch->status));
     } else {
-        printf("%7.1f s  %s\n", (double) (foodsvc_time_monotonic() - watch->began) / 1000, status);
+        printf("%7.1f s  %s\n", seconds, status);
     }
     fflush(stdout);
     snprintf(watch->last, sizeof(watch->last), "%s", status);
@@ -81,28 +87,57 @@ ctl_watch_order(ctl_watch_t *watch, const json_t *order)
     return foodsvc_status_final(known) || known == FOODSVC_PAYMENT_FAILED || ctl_watch_enough(watch);
 }
 
-static int
-ctl_watch_end(ctl_watch_t *watch, int code)
+/* Ends the live line. */
+static void
+ctl_watch_close(const ctl_watch_t *watch)
 {
     if (watch->live && watch->last[0] != '\0') {
         putchar('\n');
-        fflush(stdout);
     }
-    return code;
+}
+
+/* The order is at its end, or where the watch was to end. */
+static int
+ctl_watch_result(const ctl_watch_t *watch)
+{
+    ctl_watch_close(watch);
+    if (ctl_watch_enough(watch)) {
+        return CTL_OK;
+    }
+    if (watch->ctl->until != NULL) {
+        return ctl_fail("%s: the order came to its end, %s, without %s", watch->ctl->command, watch->last,
+                        watch->ctl->until);
+    }
+    if (watch->status == FOODSVC_PAYMENT_FAILED) {
+        return ctl_fail("%s: the payment failed, so nothing will be delivered: `foodctl order place` places a new order",
+                        watch->ctl->command);
+    }
+    return CTL_OK;
+}
+
+/* Was it to be given up by now? Told. */
+static bool
+ctl_watch_over(const ctl_watch_t *watch)
+{
+    if (watch->ctl->timeout == 0 || foodsvc_time_monotonic() - watch->began < watch->ctl->timeout) {
+        return false;
+    }
+    ctl_watch_close(watch);
+    ctl_fail("%s: the order is still %s after %.1f s: look at `make logs`", watch->ctl->command,
+             watch->last[0] ? watch->last : "not there", (double) watch->ctl->timeout / 1000);
+    return true;
 }
 
 int
 ctl_order_watch(ctl_t *ctl)
 {
     const struct timespec  pause = { 0, CTL_WATCH_EVERY * 1000000L };
-    ctl_watch_t            watch = { .ctl = ctl, .live = isatty(STDOUT_FILENO) && !ctl->json,
-                                     .colours = ctl_colours() };
+    ctl_watch_t            watch = { .ctl = ctl, .live = isatty(STDOUT_FILENO) && !ctl->json };
     const char            *base = ctl_need(ctl, ctl->order_url, "ORDER_URL");
-    const char            *failed = foodsvc_status_name(FOODSVC_PAYMENT_FAILED);
     ctl_answer_t           answer;
-    char                   id[FOODSVC_UUID_TEXT + 1], path[128];
+    char                   id[FOODSVC_UUID_TEXT + 1], path[128], why[CTL_WHY];
     int64_t                answered;
-    bool                   ended, silent;
+    bool                   came, ended = false;
 
     if (base == NULL || !ctl_order_id(ctl->args[0], id)) {
         return base == NULL ? CTL_FAILED : CTL_USAGE;
@@ -110,31 +145,28 @@ ctl_order_watch(ctl_t *ctl)
     snprintf(path, sizeof(path), "%s/%s", FOODSVC_PATH_ORDERS, id);
     watch.began = answered = foodsvc_time_monotonic();
     for ( ;; ) {
-        silent = foodsvc_time_monotonic() - answered < CTL_WATCH_PATIENCE && watch.last[0] != '\0';
-        if (ctl_http(ctl, "GET", base, path, NULL, silent, &answer)) {
-            if (answer.status == 200) {
-                answered = foodsvc_time_monotonic();
-                ended = ctl_watch_order(&watch, answer.json);
-                ctl_answer_free(&answer);
-                if (ended) {
-                    return ctl_watch_end(&watch, !ctl_watch_enough(&watch)
-                                                 && (ctl->until || strcmp(watch.last, failed) == 0) ? CTL_FAILED : CTL_OK);
-                }
-            } else if (answer.status < 500 || !silent) {
-                ctl_watch_end(&watch, 0);
-                ctl_http_refused(ctl->command, &answer);
-                ctl_answer_free(&answer);
-                return CTL_FAILED;
+        came = ctl_http(ctl, "GET", base, path, NULL, &answer, why);
+        if (came && answer.status == 200) {
+            answered = foodsvc_time_monotonic();
+            ended = ctl_watch_order(&watch, answer.json);
+        } else if (watch.last[0] == '\0' || (came && answer.status < 500)
+                   || foodsvc_time_monotonic() - answered >= CTL_WATCH_PATIENCE)
+        {
+            ctl_watch_close(&watch);
+            if (came) {
+                ctl_http_refused(ctl, &answer);
+            } else {
+                ctl_fail("%s: %s", ctl->command, why);
             }
-        } else if (!silent) {
             ctl_answer_free(&answer);
             return CTL_FAILED;
         }
         ctl_answer_free(&answer);
-        if (ctl->timeout > 0 && foodsvc_time_monotonic() - watch.began >= ctl->timeout) {
-            ctl_watch_end(&watch, 0);
-            return ctl_fail("the order is still %s after %lld s: look at `make logs`", watch.last,
-                            (long long) (ctl->timeout / 1000));
+        if (ended) {
+            return ctl_watch_result(&watch);
+        }
+        if (ctl_watch_over(&watch)) {
+            return CTL_FAILED;
         }
         nanosleep(&pause, NULL);
     }

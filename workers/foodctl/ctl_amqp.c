@@ -1,0 +1,77 @@
+/*
+ * The connection to RabbitMQ, and what its failures mean for whoever asked.
+ */
+#include <string.h>
+#include "ctl_amqp.h"
+#include "worker_log.h"
+
+static bool
+ctl_begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* err: worker_amqp_dial's, "what it did: what it got". */
+static void
+ctl_amqp_refused(const ctl_t *ctl, const char *err)
+{
+    const char *place = ctl_place(ctl->amqp_url);
+
+    if (ctl_begins(err, "login: 403")) {
+        ctl_fail("%s: RabbitMQ at %s refused the login: AMQP_URL must name the right user and password, as "
+                 "amqp://USER:PASSWORD@127.0.0.1:5672/", ctl->command, place);
+    } else if (ctl_begins(err, "login: 530")) {
+        ctl_fail("%s: RabbitMQ at %s has no such vhost, or the user may not use it: AMQP_URL ends with the vhost's name, "
+                 "or with a slash for the usual one", ctl->command, place);
+    } else if (ctl_begins(err, "cannot read the certificates")) {
+        ctl_fail("%s: the file that CA_CERT names cannot be read, or has no certificates", ctl->command);
+    } else if (ctl_begins(err, "login") || strstr(err, "SSL") != NULL) {
+        ctl_fail("%s: %s does not answer as RabbitMQ does: correct AMQP_URL, its amqp:// or amqps:// included",
+                 ctl->command, place);
+    } else {
+        ctl_fail("%s: RabbitMQ at %s cannot be reached: is it running? `make start-rabbit` starts it, AMQP_URL says where "
+                 "it is", ctl->command, place);
+    }
+}
+
+worker_amqp_t *
+ctl_amqp_open(const ctl_t *ctl)
+{
+    const char         *url = ctl_need(ctl, ctl->amqp_url, "AMQP_URL");
+    worker_amqp_conf_t  conf = { .url = url, .ca_file = ctl->ca_cert, .timeout_ms = 3000, .heartbeat = 10 };
+    worker_amqp_t      *amqp = NULL;
+    char                err[WORKER_AMQP_REASON];
+
+    if (url == NULL) {
+        return NULL;
+    }
+    worker_log_setup("foodctl", WORKER_LOG_KV, WORKER_LOG_ERROR);   /* what goes wrong is told once, here */
+    if (!worker_amqp_url_check(url, err, sizeof(err))) {
+        ctl_fail("AMQP_URL is %s", err);
+        return NULL;
+    }
+    amqp = worker_amqp_open(&conf);
+    if (amqp == NULL) {
+        ctl_fail("out of memory");
+        return NULL;
+    }
+    if (!worker_amqp_dial(amqp, err, sizeof(err))) {
+        ctl_amqp_refused(ctl, err);
+        worker_amqp_close(amqp);
+        return NULL;
+    }
+    return amqp;
+}
+
+int
+ctl_amqp_lost(const ctl_t *ctl)
+{
+    return ctl_fail("%s: RabbitMQ at %s ended the connection, or gave no answer in time: look at `make status`",
+                    ctl->command, ctl_place(ctl->amqp_url));
+}
+
+int
+ctl_amqp_no_queue(const ctl_t *ctl, const char *queue)
+{
+    return ctl_fail("%s: RabbitMQ has no queue \"%s\": it is there once its service has run", ctl->command, queue);
+}

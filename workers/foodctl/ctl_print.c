@@ -1,0 +1,76 @@
+/*
+ * Results on standard output.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "ctl.h"
+
+bool
+ctl_colours(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') && (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+void
+ctl_paint(const char *text, bool good)
+{
+    if (ctl_colours()) {
+        printf("\033[%dm%s\033[0m", good ? 32 : 31, text);
+    } else {
+        fputs(text, stdout);
+    }
+}
+
+void
+ctl_print_json(const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+
+    puts(text ? text : "null");
+    free(text);
+}
+
+void
+ctl_print_json_new(json_t *value)
+{
+    ctl_print_json(value);
+    json_decref(value);
+}
+
+/* The bytes of the character at text, 0: it is no printable one. C1 controls (U+0080..9F) can steer a terminal, too. */
+static size_t
+ctl_printable(const unsigned char *text, size_t len)
+{
+    size_t more = text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 1 : text[0] < 0xf0 ? 2 : text[0] < 0xf5 ? 3 : 0;
+
+    if (text[0] < 0x80) {
+        return text[0] >= ' ' && text[0] != 0x7f ? 1 : 0;
+    }
+    if (more == 0 || more >= len || (text[0] == 0xc2 && text[1] < 0xa0)) {
+        return 0;
+    }
+    for (size_t i = 1; i <= more; i++) {
+        if ((text[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return more + 1;
+}
+
+void
+ctl_print_bytes(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; ) {
+        size_t n = ctl_printable((const unsigned char *) text + i, len - i);
+
+        if (n == 0) {
+            printf("\\x%02x", (unsigned char) text[i]);
+        } else {
+            fwrite(text + i, 1, n, stdout);
+        }
+        i += n > 0 ? n : 1;
+    }
+}
