@@ -199,3 +199,16 @@ POST /v1/payments
 --- error_code: 400
 --- response_body chomp
 {"detail":"/v1/customers/..%2Fx%3Fy%23z/billing a%20b%2F%25-payment"}
+
+
+
+=== TEST 18: nor do they climb a path
+--- before: drop payments 06b0413f-be90-7667-8000-f556e4250018
+--- request
+POST /v1/payments
+{"items":[{"product":"Lasagna"}],"metadata":{"receiver":"OrderService","order_id":"06b0413f-be90-7667-8000-f556e4250018","customer_id":".."}}
+--- customer_service: location / { return 201 '{"amount":1,"billing_info":{}}'; }
+--- error_code: 422
+--- no_error_log
+/v1/customers/../
+[alert]
