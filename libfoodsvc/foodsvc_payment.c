@@ -125,6 +125,20 @@ static bool is_open(const foodsvc_payment_t *payment, const foodsvc_payment_chan
     return payment->status == FOODSVC_PENDING && payment->reimburse == change->reimburse;
 }
 
+/* True: it is another than the payment had. */
+static bool take_transaction(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    if (!change->has_transaction_id
+        || (payment->has_transaction_id
+            && memcmp(&payment->transaction_id, &change->transaction_id, sizeof(foodsvc_uuid_t)) == 0))
+    {
+        return false;
+    }
+    payment->transaction_id = change->transaction_id;
+    payment->has_transaction_id = true;
+    return true;
+}
+
 static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
     foodsvc_payment_verdict_e verdict = FOODSVC_PAYMENT_NOTHING;
@@ -136,15 +150,7 @@ static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, con
         payment->reimburse_taken = true;
         verdict = FOODSVC_PAYMENT_WRITE;
     }
-    if (change->has_transaction_id
-        && (!payment->has_transaction_id
-            || memcmp(&payment->transaction_id, &change->transaction_id, sizeof(foodsvc_uuid_t)) != 0))
-    {
-        payment->transaction_id = change->transaction_id;
-        payment->has_transaction_id = true;
-        verdict = FOODSVC_PAYMENT_WRITE;
-    }
-    return verdict;
+    return take_transaction(payment, change) ? FOODSVC_PAYMENT_WRITE : verdict;
 }
 
 static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
@@ -181,15 +187,15 @@ static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, con
 {
     foodsvc_uuid_t event_id;
 
+    if (change->status == FOODSVC_PENDING && payment->status == FOODSVC_PENDING) {
+        return take_transaction(payment, change) ? FOODSVC_PAYMENT_WRITE : FOODSVC_PAYMENT_NOTHING;     /* no event */
+    }
     if (!callback_moves(payment, change->status)) {
         return FOODSVC_PAYMENT_NOTHING;
     }
     payment->status = change->status;
     payment->reimburse = payment->reimburse_taken = false;
-    if (change->has_transaction_id) {
-        payment->transaction_id = change->transaction_id;
-        payment->has_transaction_id = true;
-    }
+    take_transaction(payment, change);
 
     foodsvc_uuid_v4(&event_id);
     foodsvc_uuid_format(&event_id, payment->outbox_id);

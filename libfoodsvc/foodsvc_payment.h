@@ -92,7 +92,8 @@ typedef enum {
  *              reimbursed, and failed when there is no transaction_id: then only we had said no so far, and nobody was
  *              told by an event; paid: reimbursed; all else NOTHING. A written callback sets outbox_id (a new UUID v4),
  *              outbox_status, transaction_id, and ends reimburse. An event that still waits in the outbox gives way to
- *              the newer one, which says how the payment stands.
+ *              the newer one, which says how the payment stands. `pending` for what is pending: WRITE of its
+ *              transaction_id alone, when it differs or is missing.
  */
 foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change);
 

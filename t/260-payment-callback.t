@@ -63,7 +63,7 @@ show payments 06b0413f-be90-7667-8000-f556e4260002 =~ "status": "paymentPaid", "
 
 
 
-=== TEST 4: pending: no effect
+=== TEST 4: pending: no event
 --- id: 06b0413f-be90-7667-8000-f556e4260004
 --- status: pending
 --- request

@@ -139,11 +139,15 @@ def test_simultaneous_callbacks_publish_one_event(system, pay):
     assert len({properties.message_id for _, properties in messages}) == 1
 
 
-def test_a_pending_callback_has_no_effect(system, pay):
-    body = request()
+def test_a_pending_callback_moves_nothing_and_leaves_its_transaction_id(system, pay):
+    body, transaction = request(), str(uuid.uuid4())
+    order_id = body["metadata"]["order_id"]
     pay(body)
-    assert system.callback(body["metadata"]["order_id"], "pending").status_code == 201
-    assert stored(system, body["metadata"]["order_id"])["status"] == "pending"
+    assert system.callback(order_id, "pending", transaction).status_code == 201
+    doc = stored(system, order_id)
+    assert doc["status"] == "pending" and "outbox" not in doc
+    assert bytes(doc["transaction_id"]) == uuid.UUID(transaction).bytes
+    assert system.queue.take(body["metadata"]["receiver"]) is None
 
 
 def test_a_callback_for_an_unknown_order_is_404(system):
