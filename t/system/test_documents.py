@@ -4,7 +4,7 @@ A fenced block of a document is, by its first word:
   sh       run, by bash with -e, the blocks of a document in one shell from top to bottom, in a system of their own
   text     what the sh block before it says, on both channels. Ids, times and numbers may be others; a line `...` stands
            for any lines, `...` at the end of a line for the rest of it
-  console  for another machine than this one: not run. ELSEWHERE names the documents that may have such blocks, and why
+  console  for another machine than this one: not run. ELSEWHERE names the documents that are so altogether, and why
   others   a file's content
 It happens in a folder that looks like a clone of the repository after a build, whose build/run is a private one."""
 
@@ -71,7 +71,8 @@ def prose(name):
 
 
 DOCUMENTS = documents()
-RUNNABLE = [name for name in DOCUMENTS if any(kind == "sh" for kind, _, _ in blocks(name))]
+RUNNABLE = [name for name in DOCUMENTS
+            if name not in ELSEWHERE and any(kind == "sh" for kind, _, _ in blocks(name))]
 
 
 # What blocks say.
@@ -189,7 +190,9 @@ def test_blocks_are_of_a_known_kind(name):
     for kind, line, content in blocks(name):
         if kind == "console":
             assert name in ELSEWHERE, f"{name}:{line}: who runs this? (ELSEWHERE)"
-        elif kind not in ("sh", "text"):
+        elif kind == "sh":
+            assert name not in ELSEWHERE, f"{name}:{line}: console, or take the document out of ELSEWHERE"
+        elif kind != "text":
             assert kind in CONTENT, f"{name}:{line}: `{kind}`: one of sh, text, console, {', '.join(sorted(CONTENT))}"
         if kind in CONTENT or kind == "text":
             assert not re.search(r"(?m)^\$ ", content), f"{name}:{line}: a command that nobody runs"
