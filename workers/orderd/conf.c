@@ -156,6 +156,10 @@ static bool open_servers(orderd_t *orderd)
     if (orderd->store == NULL) {
         return open_failed("mongodb", err);
     }
+    /* MongoDB may be away now: then the first list makes the indexes, or the next start. */
+    if (foodsvc_store_prepare(orderd->store, err) != FOODSVC_STORE_OK) {
+        worker_log(WORKER_LOG_WARN, "no indexes made", worker_text("reason", err));
+    }
     orderd->cache = worker_cache_open(conf->redis_url, conf->redis_timeout);
     orderd->urls = worker_urls_open(orderd->store, orderd->cache);
     orderd->http = worker_http_open(&http);
