@@ -210,6 +210,7 @@ static void set_limits(call_t *call, int64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     if (call->http->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, call->http->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);       /* the file alone: not beside the system's */
     }
 }
 

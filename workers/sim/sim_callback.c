@@ -123,6 +123,7 @@ sim_job_start(sim_callback_t *callback, sim_job_t *job)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, job);
     if (conf->ca_file != NULL) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, conf->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);       /* the file alone: not beside the system's */
     }
     callback->active[callback->running++] = easy;
     curl_multi_add_handle(callback->multi, easy);
