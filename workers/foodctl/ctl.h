@@ -1,10 +1,10 @@
 /*
  * foodctl: the operator's and developer's command line. One process, one thread, one command.
  *
- * ctl_table.c has the table of commands; arguments (ctl_args.c), --help (ctl_help.c), the manual page (ctl_manual.c) and
- * the shells' completion (ctl_complete.c) all come from it. Each command is a function that returns the exit code:
- * 0 done, 1 failed, 2 wrongly asked. It prints its result on standard output and, when it fails, one line on standard
- * error that says what went wrong and what to do.
+ * ctl_table.c has the table of commands; arguments (ctl_args.c), --help (ctl_help.c), the manual page (ctl_manual.c)
+ * and the shells' completion (ctl_complete.c) all come from it. Each command is a function that returns the exit
+ * code: 0 done, 1 failed, 2 wrongly asked. It prints its result on standard output and, when it fails, one line on
+ * standard error that says what went wrong and what to do.
  */
 #ifndef CTL_H
 #define CTL_H

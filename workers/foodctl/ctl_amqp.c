@@ -21,16 +21,16 @@ ctl_amqp_refused(const ctl_t *ctl, const char *err)
         ctl_fail("%s: RabbitMQ at %s refused the login: AMQP_URL must name the right user and password, as "
                  "amqp://USER:PASSWORD@127.0.0.1:5672/", ctl->command, place);
     } else if (ctl_begins(err, "login: 530")) {
-        ctl_fail("%s: RabbitMQ at %s has no such vhost, or the user may not use it: AMQP_URL ends with the vhost's name, "
-                 "or with a slash for the usual one", ctl->command, place);
+        ctl_fail("%s: RabbitMQ at %s has no such vhost, or the user may not use it: AMQP_URL ends with the vhost's "
+                 "name, or with a slash for the usual one", ctl->command, place);
     } else if (ctl_begins(err, "cannot read the certificates")) {
         ctl_fail("%s: the file that CA_CERT names cannot be read, or has no certificates", ctl->command);
     } else if (ctl_begins(err, "login") || strstr(err, "SSL") != NULL) {
         ctl_fail("%s: %s does not answer as RabbitMQ does: correct AMQP_URL, its amqp:// or amqps:// included",
                  ctl->command, place);
     } else {
-        ctl_fail("%s: RabbitMQ at %s cannot be reached: is it running? `make start-rabbit` starts it, AMQP_URL says where "
-                 "it is", ctl->command, place);
+        ctl_fail("%s: RabbitMQ at %s cannot be reached: is it running? `make start-rabbit` starts it, AMQP_URL says "
+                 "where it is", ctl->command, place);
     }
 }
 

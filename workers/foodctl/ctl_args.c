@@ -1,6 +1,6 @@
 /*
- * Reads the arguments by the table: `foodctl [OPTION...] COMMAND [ARG...]`. Options of settings may stand anywhere, those
- * of a command behind it; `--` ends them, and `-` alone is an argument.
+ * Reads the arguments by the table: `foodctl [OPTION...] COMMAND [ARG...]`. Options of settings may stand anywhere,
+ * those of a command behind it; `--` ends them, and `-` alone is an argument.
  */
 #include <stdlib.h>
 #include <string.h>

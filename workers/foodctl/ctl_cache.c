@@ -1,7 +1,7 @@
 /*
- * cache list, show, flush: what Redis has of the system. There are three kinds of keys: an order's id, a service's name,
- * and the mark of a deleted order, which keeps a late write from bringing it back. Whatever else is in that Redis is
- * somebody else's.
+ * cache list, show, flush: what Redis has of the system. There are three kinds of keys: an order's id, a service's
+ * name, and the mark of a deleted order, which keeps a late write from bringing it back. Whatever else is in that Redis
+ * is somebody else's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,8 +233,9 @@ ctl_cache_show(ctl_t *ctl)
     value = json_object_get(entry, "value");
     if (value == NULL) {
         json_decref(entry);
-        return ctl_fail("%s: %s is not in the cache (never was, its time is over, or it was deleted): `foodctl %s` shows "
-                        "what MongoDB has", ctl->command, key, kind == CTL_KEY_URL ? "urls list" : "order show ORDER");
+        return ctl_fail("%s: %s is not in the cache (never was, its time is over, or it was deleted): `foodctl %s` "
+                        "shows what MongoDB has", ctl->command, key,
+                        kind == CTL_KEY_URL ? "urls list" : "order show ORDER");
     }
     if (ctl->json) {
         ctl_print_json(entry);

@@ -1,6 +1,6 @@
 /*
- * completion: scripts that complete foodctl's arguments in bash and zsh. They hold the table's words, so that nothing is
- * run, and no server asked, while somebody types.
+ * completion: scripts that complete foodctl's arguments in bash and zsh. They hold the table's words, so that nothing
+ * is run, and no server asked, while somebody types.
  *
  * bash: one function that finds the command among the words before the cursor (values of options left out), and then
  * offers what may stand at the cursor. zsh: _arguments' own specifications, a function for each group of commands.

@@ -8,7 +8,7 @@
 #define CTL_WIDTH   79
 #define CTL_COLUMN  28      /* where the explanations of options begin */
 
-/* Prints words from column `at` on, broken before CTL_WIDTH, further lines indented. A line's end in the text is kept. */
+/* Prints words from column `at` on, broken before CTL_WIDTH, further lines indented. A line's end in it is kept. */
 static void
 ctl_wrap(const char *text, size_t at, size_t indent)
 {
@@ -110,7 +110,8 @@ ctl_help(const ctl_asked_t *asked)
         ctl_help_command(asked->command);
         return;
     }
-    printf("Usage: foodctl %s%s[ARG...]\n\n", asked->group ? asked->group : "COMMAND", asked->group ? " COMMAND " : " ");
+    printf("Usage: foodctl %s%s[ARG...]\n\n", asked->group ? asked->group : "COMMAND",
+           asked->group ? " COMMAND " : " ");
     if (asked->group == NULL) {
         ctl_wrap(ctl_about, 0, 0);
         putchar('\n');

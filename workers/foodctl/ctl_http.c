@@ -11,6 +11,7 @@
 
 #define CTL_MAX_ANSWER  (64 << 20)
 #define CTL_TIMEOUT_MS  30000L
+#define CTL_CONNECT_MS  5000L       /* the TLS handshake included */
 
 static size_t
 ctl_http_take(char *data, size_t size, size_t n, void *arg)
@@ -100,6 +101,7 @@ ctl_http_perform(const ctl_t *ctl, const char *method, const char *url, const ch
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, CTL_TIMEOUT_MS);
+        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CTL_CONNECT_MS);
         curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ctl_http_take);
         curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);

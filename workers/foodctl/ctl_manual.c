@@ -6,10 +6,10 @@
 #include "foodsvc_names.h"
 
 #define CTL_MANUAL_DATE "2026-11-23"    /* of the table's last change of weight */
-#define CTL_ROFF_LINE   70      /* a line is broken at the first blank behind it */
+#define CTL_ROFF_LINE   56      /* a line is broken at the first blank behind it */
 
-/* Text for roff: a hyphen is one that can be copied, nothing at a line's begin is a request, `...` is bold, and a line's
-   end begins a new paragraph. */
+/* Text for roff: a hyphen is one that can be copied, nothing at a line's begin is a request, `...` is bold, and a
+   line's end begins a new paragraph. */
 static void
 ctl_roff(const char *text)
 {
@@ -126,7 +126,7 @@ ctl_manual(ctl_t *ctl)
         ctl_manual_option(o);
     }
     puts(".SH ENVIRONMENT");
-    puts("Beside the settings' variables:\n.TP\n.B NO_COLOR\nwhen it is set and not empty, there are no colours; "
+    puts("Beside the settings' variables:\n.TP\n.B NO_COLOR\nwhen it is set and not empty, there are no colours;\n"
          "neither are there where standard output is no terminal");
     puts(".SH FILES\n.TP\n.I build/run/env\nwhat \\fBmake up\\fR writes: the addresses, the key and the passwords\n"
          "of the system that it started");

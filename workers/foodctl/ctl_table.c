@@ -11,9 +11,10 @@
 const char *const ctl_about =
     "Works with a running food delivery system: its orders, the services' addresses, the cache and the queue.";
 const char *const ctl_about_settings =
-    "A setting is a flag, a variable of the environment, or a line of build/run/env, which `make up` writes and which is "
-    "looked for in this folder and those above it. A flag wins over the environment, the environment over the file. "
-    "`file:/path` as a value stands for the first line of that file, so that no password needs to be on a command line.";
+    "A setting is a flag, a variable of the environment, or a line of build/run/env, which `make up` writes and which "
+    "is looked for in this folder and those above it. A flag wins over the environment, the environment over the file. "
+    "`file:/path` as a value stands for the first line of that file, so that no password needs to be on a command "
+    "line.";
 const char *const ctl_about_exit =
     "0: done. 1: it failed. 2: it was wrongly asked. What went wrong, and what to do, is one line on standard error.";
 
@@ -32,7 +33,8 @@ const ctl_option_t ctl_settings[] = {
     { "redis-url", "URL", CTL_SETTING, AT(redis_url), CTL_WORDS_NONE, "Redis, as redis://:PASSWORD@127.0.0.1:6379",
       "REDIS_URL", CTL_USES_REDIS },
     { "amqp-url", "URL", CTL_SETTING, AT(amqp_url), CTL_WORDS_NONE,
-      "RabbitMQ, as amqp://USER:PASSWORD@127.0.0.1:5672/VHOST; no VHOST, with the slash or without, means the vhost `/`",
+      "RabbitMQ, as amqp://USER:PASSWORD@127.0.0.1:5672/VHOST; no VHOST, with the slash or without, means the vhost "
+      "`/`",
       "AMQP_URL", CTL_USES_AMQP },
     { "json", NULL, CTL_FLAG, AT(json), CTL_WORDS_NONE, "print JSON", NULL, CTL_USES_JSON },
     { "help", NULL, CTL_HELP, 0, CTL_WORDS_NONE, "explain the command, and do nothing", NULL, ~0U },
@@ -53,14 +55,14 @@ static const ctl_option_t ctl_place_options[] = {
 static const ctl_option_t ctl_watch_options[] = {
     { "timeout", "SECONDS", CTL_SECONDS, AT(timeout), CTL_WORDS_NONE, "give up after this long (default: never)", NULL,
       0 },
-    { "until", "STATUS", CTL_STATUS, AT(until), CTL_WORDS_STATUS, "end here already: as soon as the order has taken this "
-      "status", NULL, 0 },
+    { "until", "STATUS", CTL_STATUS, AT(until), CTL_WORDS_STATUS, "end here already: as soon as the order has taken "
+      "this status", NULL, 0 },
     { 0 }
 };
 
 static const ctl_option_t ctl_load_options[] = {
-    { "flush", NULL, CTL_FLAG, AT(flush), CTL_WORDS_NONE, "drop the old addresses from Redis, too, so that the new ones "
-      "count at once", NULL, 0 },
+    { "flush", NULL, CTL_FLAG, AT(flush), CTL_WORDS_NONE, "drop the old addresses from Redis, too, so that the new "
+      "ones count at once", NULL, 0 },
     { 0 }
 };
 
@@ -91,17 +93,17 @@ const ctl_command_t ctl_commands[] = {
     { "order delete", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_no_options, "Deletes an order.", NULL, NULL,
       ctl_order_delete },
     { "order watch", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_watch_options, "Follows an order to its end.",
-      "On a terminal the order's way is one line that grows; elsewhere each status is a line, with the seconds since the "
-      "watch began. It exits with 0 when the order came to a good end, its money given back included, and with 1 when "
-      "its payment failed.",
+      "On a terminal the order's way is one line that grows; elsewhere each status is a line, with the seconds since "
+      "the watch began. It exits with 0 when the order came to a good end, its money given back included, and with 1 "
+      "when its payment failed.",
       "order watch 01a20869-b77a-7000-a231-1fc5d3d2d7fc --timeout 600", ctl_order_watch },
     { "health", NULL, 0, 0, { 0 }, CTL_USES_API | CTL_USES_PAYMENT, ctl_no_options,
       "Asks both services how they, and what they need, are.", "It exits with 1 when anything is down.", NULL,
       ctl_health },
     { "urls load", "FILE|NAME=URL...", 1, CTL_MAX_ARGS, { CTL_WORDS_FILE, CTL_WORDS_FILE },
       CTL_USES_MONGO | CTL_USES_REDIS | CTL_USES_JSON, ctl_load_options, "Writes the services' addresses to MongoDB.",
-      "FILE has NAME=URL lines, an object {NAME: URL, ...}, or a list of documents {\"_id\": NAME, \"url\": URL}. All is "
-      "checked before anything is written. The services find a new address within 24 hours, with --flush at once.",
+      "FILE has NAME=URL lines, an object {NAME: URL, ...}, or a list of documents {\"_id\": NAME, \"url\": URL}. All "
+      "is checked before anything is written. The services find a new address within 24 hours, with --flush at once.",
       "urls load " FOODSVC_CUSTOMER_SERVICE "=http://127.0.0.1:8002 --flush", ctl_urls_load },
     { "urls list", NULL, 0, 0, { 0 }, CTL_USES_MONGO | CTL_USES_JSON, ctl_no_options,
       "Lists the services' addresses in MongoDB.", NULL, NULL, ctl_urls_list },
@@ -115,20 +117,20 @@ const ctl_command_t ctl_commands[] = {
     { "cache flush", "[ORDER|SERVICE...]", 0, CTL_MAX_ARGS, { CTL_WORDS_SERVICE, CTL_WORDS_SERVICE },
       CTL_USES_REDIS | CTL_USES_JSON, ctl_no_options,
       "Drops orders and addresses from Redis: those named, or all of them.",
-      "Nothing is lost: the next reader takes them from MongoDB. Keys of other kinds stay, and so do the marks that keep "
-      "a late write from bringing a deleted order back.",
+      "Nothing is lost: the next reader takes them from MongoDB. Keys of other kinds stay, and so do the marks that "
+      "keep a late write from bringing a deleted order back.",
       NULL, ctl_cache_flush },
     { "queue send", "JSON", 1, 1, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON, ctl_send_options,
       "Sends a message to a queue, as it is.",
-      "The message is not checked, so that bad ones can be tried; `-` reads it from standard input. It is persistent, and "
-      "confirmed by the broker before the command says so. The queue has to be there.",
+      "The message is not checked, so that bad ones can be tried; `-` reads it from standard input. It is persistent, "
+      "and confirmed by the broker before the command says so. The queue has to be there.",
       NULL, ctl_queue_send },
     { "queue listen", "[QUEUE]", 0, 1, { CTL_WORDS_QUEUE }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON,
       ctl_listen_options, "Prints the messages of a queue (default: " FOODSVC_QUEUE ") as they come, and leaves them "
       "there unless --take is given.",
       "Without --take it only looks: it gets what waits in the queue, up to 1000 messages, and puts it back at once; "
-      "twice a second, and only when something waits. A message that a worker takes as soon as it comes is therefore not "
-      "seen; stop the worker first (`make stop-orderd`). The messages are marked as redelivered by that.\n"
+      "twice a second, and only when something waits. A message that a worker takes as soon as it comes is therefore "
+      "not seen; stop the worker first (`make stop-orderd`). The messages are marked as redelivered by that.\n"
       "With --take a message is taken once it has been printed, and OrderService will never see it.",
       "queue listen " FOODSVC_QUEUE_DEAD " --once", ctl_queue_listen },
     { "respond", "ORDER STATUS", 2, 2, { CTL_WORDS_NONE, CTL_WORDS_RESPONSE }, CTL_USES_API | CTL_USES_AMQP,
@@ -139,8 +141,8 @@ const ctl_command_t ctl_commands[] = {
       "The key is shown this once and kept nowhere. Give it to the client, which sends it as " FOODSVC_API_KEY_HEADER
       "; put the hash into the file of the directive `foodsvc_api_keys_file`, and reload nginx.",
       NULL, ctl_keys_new },
-    { "completion", "SHELL", 1, 1, { CTL_WORDS_SHELL }, 0, ctl_no_options, "Prints what completes foodctl's arguments in "
-      "a shell.",
+    { "completion", "SHELL", 1, 1, { CTL_WORDS_SHELL }, 0, ctl_no_options, "Prints what completes foodctl's arguments "
+      "in a shell.",
       "For bash: `source <(foodctl completion bash)`, best in ~/.bashrc. For zsh: `foodctl completion zsh > "
       "DIR/_foodctl`, where DIR is a folder of $fpath.",
       NULL, ctl_completion },

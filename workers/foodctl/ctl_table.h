@@ -64,7 +64,7 @@ typedef struct {
     unsigned             uses;
     const ctl_option_t  *options;
     const char          *about;     /* one sentence */
-    const char          *more;      /* paragraphs, parted by a line's end; or NULL. `...` is set in bold in the manual */
+    const char          *more;      /* paragraphs, parted by a line's end; or NULL. `...` is bold in the manual */
     const char          *example;   /* the arguments of an example, or NULL */
     int                (*run)(ctl_t *ctl);
 } ctl_command_t;

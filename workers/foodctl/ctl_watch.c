@@ -109,8 +109,8 @@ ctl_watch_result(const ctl_watch_t *watch)
                         watch->ctl->until);
     }
     if (watch->status == FOODSVC_PAYMENT_FAILED) {
-        return ctl_fail("%s: the payment failed, so nothing will be delivered: `foodctl order place` places a new order",
-                        watch->ctl->command);
+        return ctl_fail("%s: the payment failed, so nothing will be delivered: `foodctl order place` places a new "
+                        "order", watch->ctl->command);
     }
     return CTL_OK;
 }

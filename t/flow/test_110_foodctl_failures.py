@@ -1,0 +1,208 @@
+"""foodctl when something is wrong: one line that says what to do, exit 2 for a wrong question and 1 for a failure."""
+
+import os
+import re
+import subprocess
+import uuid
+
+import pytest
+
+from foodctl import FOODCTL, bad, closed_port, environment
+
+SOME = "01a20869-b77a-7000-a231-1fc5d3d2d7fc"
+NOWHERE = f"127.0.0.1:{closed_port()}"
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ([], "a command is missing: see `foodctl --help`"),
+    (["frobnicate"], 'no command "frobnicate"'),
+    (["order"], '"order" alone is no command: see `foodctl order --help`'),
+    (["order", "frobnicate"], 'no command "order frobnicate": see `foodctl order --help`'),
+    (["--frobnicate", "health"], "no option --frobnicate before the command"),
+    (["order", "list", "--frobnicate=1"], "no option --frobnicate: see `foodctl order list --help`"),
+    (["order", "list", "-x"], "no option -x"),
+    (["order", "list", "--json=yes"], "--json takes no value"),
+    (["order", "list", "--order-url"], "--order-url needs a value"),
+    (["order", "list", "more"], '"more" is too much'),
+    (["order", "show"], "needs ORDER"),
+    (["order", "show", "x"], "no order's id .*`foodctl order list`"),
+    (["order", "cancel", "x\ny"], "no order's id"),
+    (["order", "delete", "x"], "no order's id"),
+    (["order", "watch", "x"], "no order's id"),
+    (["order", "watch", SOME, "--until", "done"], '"done" is no status: they are created, '),
+    (["order", "watch", SOME, "--timeout", "soon"], "--timeout takes seconds"),
+    (["order", "watch", SOME, "--timeout", "0"], "--timeout takes seconds"),
+    (["order", "place", "--item", "Lasagna=many"], "no item: it must be like 'Lasagna=2'"),
+    (["order", "place", "--item", "Pizza"], "items.0.product"),
+    (["order", "place", "--item", "Lasagna=0", "--item", "Pizza"], "items.0.quantity: .*; items.1.product: "),
+    (["order", "place", "--customer", "me"], "--customer: \"me\" is no UUID"),
+    (["urls", "load"], "needs FILE"),
+    (["urls", "load", "Nobody=http://127.0.0.1:1"], '"Nobody" is no service: they are OrderService, '),
+    (["urls", "load", "CustomerService=ftp://x"], "address of CustomerService is none"),
+    (["urls", "load", "CustomerService=http://me:s3cret@127.0.0.1:1"], "address of CustomerService is none"),
+    (["cache", "show", "x"], "neither an order's id nor a service: `foodctl cache list`"),
+    (["cache", "flush", "x"], "neither an order's id nor a service"),
+    (["queue", "send"], "needs JSON"),
+    (["queue", "send", "{}", "--queue", ""], "no queue's name"),
+    (["queue", "listen", "x" * 256], "no queue's name"),
+    (["queue", "listen", "--count", "0"], "--count takes a number"),
+    (["queue", "listen", "--count", "1x"], "--count takes a number"),
+    (["respond", SOME], "needs ORDER STATUS"),
+    (["respond", "x", "delivered"], "no order's id"),
+    (["respond", SOME, "orderCancelled"], "no status that a partner sends: they are paymentPaid, "),
+    (["keys", "new", "key"], '"key" is too much: `foodctl keys new` takes no arguments'),
+    (["completion", "fish"], "no shell that foodctl knows: they are bash, zsh"),
+    (["manual", "--json"], "leave --json out"),
+])
+def test_wrongly_asked(system, arguments, says):
+    bad(*arguments, code=2, says=says)
+
+
+@pytest.mark.parametrize("name, text, code, says", [
+    ("empty", "# nothing\n", 2, "has no addresses"),
+    ("line", "CustomerService=http://127.0.0.1:1\nrubbish\n", 2, ":2: the line must be like"),
+    ("json", '{"CustomerService": 1}', 2, "address of CustomerService is none"),
+    ("document", '[{"url": "http://127.0.0.1:1"}]', 2, "is no service"),
+    ("binary", b"\xff\x00\xfe", 2, "the line must be like"),
+    (None, None, 1, "cannot be read"),
+])
+def test_a_bad_file_of_addresses_writes_nothing(system, tmp_path, name, text, code, says):
+    before = list(system.db.service_urls.find())
+    path = tmp_path / str(name)
+    if name:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    bad("urls", "load", str(path), code=code, says=says)
+    bad("urls", "load", str(tmp_path), code=1, says="cannot be read")
+    assert list(system.db.service_urls.find()) == before
+
+
+@pytest.mark.parametrize("arguments, variable, scheme, says", [
+    (["order", "list"], "ORDER_URL", "https", "`make up` starts it"),
+    (["order", "place"], "ORDER_URL", "https", "`make up` starts it"),
+    (["order", "watch", SOME], "ORDER_URL", "https", "`make up` starts it"),
+    (["respond", SOME, "delivered"], "ORDER_URL", "https", "`make up` starts it"),
+    (["urls", "list"], "MONGO_URL", "mongodb", "`make start-mongo` starts it"),
+    (["urls", "load", "CustomerService=http://127.0.0.1:1"], "MONGO_URL", "mongodb", "`make start-mongo` starts it"),
+    (["urls", "flush"], "REDIS_URL", "redis", "`make start-redis` starts it"),
+    (["cache", "list"], "REDIS_URL", "redis", "`make start-redis` starts it"),
+    (["cache", "show", SOME], "REDIS_URL", "redis", "`make start-redis` starts it"),
+    (["cache", "flush"], "REDIS_URL", "redis", "`make start-redis` starts it"),
+    (["queue", "send", "{}"], "AMQP_URL", "amqp", "`make start-rabbit` starts it"),
+    (["queue", "listen"], "AMQP_URL", "amqp", "`make start-rabbit` starts it"),
+])
+def test_the_server_is_not_there(arguments, variable, scheme, says):
+    line = bad(*arguments, code=1, says=says, **{variable: f"{scheme}://me:s3cret@{NOWHERE}"})
+    assert NOWHERE in line
+    bad(*arguments, code=1, says=f"{variable} is not set and there is no build/run/env", **{variable: None})
+
+
+def test_health_is_a_table_and_one_line():
+    bad("health", code=1, says=f"{NOWHERE} cannot be reached", PAYMENT_URL=f"https://{NOWHERE}",
+        prints=rf"(?s)OrderService +ok.*PaymentService +DOWN +{NOWHERE} cannot be reached")
+    bad("health", "--json", code=1, says=f"{NOWHERE} cannot be reached", ORDER_URL=f"https://{NOWHERE}",
+        prints=r'\[\{"name":"OrderService","status":false,"detail":"')
+    bad("health", code=1, says="PAYMENT_URL is not set", PAYMENT_URL=None)
+
+
+def test_the_key_is_refused(system):
+    order_id = system.place()["id"]
+    for arguments in (["order", "place"], ["order", "list"], ["order", "show", order_id], ["order", "cancel", order_id],
+                      ["order", "delete", order_id], ["order", "watch", order_id], ["respond", order_id, "delivered"]):
+        bad(*arguments, code=1, says="the API key was refused: set API_KEY", API_KEY="s3cret")
+        bad(*arguments, code=1, says="the API key is missing: set API_KEY", API_KEY=None)
+    bad("order", "list", code=1, says="API_KEY has characters that no key has", API_KEY="s3cret\r\nX-More: 1")
+    bad("order", "list", code=1, says="API_KEY: /nowhere cannot be read", API_KEY="file:/nowhere")
+
+
+def with_login(url, login):
+    return re.sub(r"//([^@/]*@)?", f"//{login}@", url)
+
+
+@pytest.mark.parametrize("arguments, variable, login, says", [
+    (["cache", "list"], "REDIS_URL", ":s3cret", "Redis refused the login: REDIS_URL must name"),
+    (["cache", "list"], "REDIS_URL", "me:s3cret", "Redis refused the login"),
+    (["urls", "flush"], "REDIS_URL", "", "Redis refused the login"),
+    (["queue", "send", "{}"], "AMQP_URL", "foodsvc:s3cret", "refused the login: AMQP_URL must name"),
+    (["queue", "listen"], "AMQP_URL", "me:s3cret", "refused the login: AMQP_URL must name"),
+    (["urls", "list"], "MONGO_URL", "me:s3cret", "refused the login: MONGO_URL must name"),
+])
+def test_the_login_is_refused(arguments, variable, login, says):
+    url = with_login(os.environ[variable], login) if login else re.sub(r"//[^@]*@", "//", os.environ[variable])
+    bad(*arguments, code=1, says=says, **{variable: url})
+
+
+def test_the_certificate():
+    bad("order", "list", code=1, says="certificate of .* is not trusted: set CA_CERT", CA_CERT=None)
+    bad("order", "list", code=1, says="CA_CERT names cannot be read", CA_CERT="/nowhere")
+
+
+@pytest.mark.parametrize("arguments, variable, value, says", [
+    (["order", "list"], "ORDER_URL", "nonsense://me:s3cret@h", '"h" is no address'),
+    (["order", "list"], "ORDER_URL", "https://nowhere.invalid", "no host of the name in nowhere.invalid"),
+    (["order", "list"], "ORDER_URL", "REDIS", "does not answer in time"),
+    (["cache", "list"], "REDIS_URL", "http://me:s3cret@h", "REDIS_URL is not a Redis url"),
+    (["cache", "list"], "REDIS_URL", "MONGO", "Redis"),
+    (["cache", "list"], "REDIS_URL", "unix:/nowhere", "cannot be reached"),
+    (["cache", "list"], "REDIS_URL", "/77777", "Redis refused the login|not a Redis url"),
+    (["queue", "listen"], "AMQP_URL", "http://me:s3cret@h", "AMQP_URL is not an AMQP url"),
+    (["queue", "listen"], "AMQP_URL", "REDIS", "RabbitMQ"),
+    (["queue", "listen"], "AMQP_URL", "/nowhere", "no such vhost"),
+    (["urls", "list"], "MONGO_URL", "http://me:s3cret@h", "MONGO_URL is not right"),
+    (["urls", "list"], "MONGO_URL", "mongodb://me:s3cret@h:x/?nonsense=1", "MONGO_URL is not right"),
+])
+def test_the_address_is_wrong(arguments, variable, value, says):
+    if value in ("REDIS", "MONGO"):
+        port = re.search(r":(\d+)(/|$)", os.environ[f"{value}_URL"])[1]
+        value = {"ORDER_URL": "https", "AMQP_URL": "amqp", "REDIS_URL": "redis"}[variable] + f"://127.0.0.1:{port}"
+    elif value.startswith("/"):
+        value = re.sub(r"(//[^/]*).*", rf"\1{value}", os.environ[variable])
+    bad(*arguments, code=1, says=says, **{variable: value})
+
+
+def test_http_where_tls_is_spoken_and_the_reverse(system):
+    plain = f"http://127.0.0.1:{os.environ['CUSTOMER_PORT']}"
+    asked = ["order", "list"]
+    bad(*asked, code=1, says="is this address OrderService's", ORDER_URL=os.environ["ORDER_URL"].replace("s:", ":"))
+    bad(*asked, code=1, says="does not speak TLS", ORDER_URL=plain.replace(":", "s:", 1))
+    bad(*asked, code=1, says=r"\(status 404\)", ORDER_URL=plain)
+
+
+def test_an_unknown_order(system):
+    nobody = str(uuid.uuid4())
+    for arguments in (["order", "show", nobody], ["order", "cancel", nobody], ["order", "delete", nobody],
+                      ["order", "watch", nobody], ["respond", nobody, "delivered"]):
+        bad(*arguments, code=1, says=f"order {nobody} does not exist: `foodctl order list`")
+    bad("cache", "show", nobody, code=1, says=f"{nobody} is not in the cache")
+    bad("cache", "show", "OrderService", code=1, says="OrderService is not in the cache")
+
+
+def test_an_unknown_queue():
+    bad("queue", "send", "{}", "--queue", "nobody", code=1, says='RabbitMQ has no queue "nobody"')
+    bad("queue", "listen", "nobody", code=1, says='RabbitMQ has no queue "nobody"')
+    bad("queue", "listen", "nobody", "--take", code=1, says='RabbitMQ has no queue "nobody"')
+
+
+def test_an_order_that_cannot_be_cancelled(system):
+    bad("order", "cancel", system.place()["id"], code=1, says=r"order cancel: .*\(status 400\)")
+
+
+def test_a_watch_that_ends_badly(system):
+    order_id = system.place()["id"]
+    bad("order", "watch", order_id, "--timeout", "0.5", code=1, says="still created after 0.5 s", prints="created")
+    assert system.callback(order_id, "paymentFailed").status_code == 201
+    bad("order", "watch", order_id, code=1, says="the payment failed", prints="paymentFailed")
+    bad("order", "watch", order_id, "--until", "delivered", code=1, says="paymentFailed, without delivered",
+        prints="paymentFailed")
+
+
+def test_messages_that_do_not_come():
+    bad("queue", "listen", "OrderService.retry.1", "--take", "--count", "1", "--timeout", "0.3", code=1,
+        says="0 of 1 messages came to OrderService.retry.1 within 0.3 s")
+
+
+def test_a_result_that_cannot_be_written():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run([FOODCTL, "keys", "new"], env=environment({}), cwd="/", stdout=full,
+                                stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert result.returncode == 1
+    assert re.fullmatch(r"foodctl: cannot write the result: [^\n]+\n", result.stderr)
