@@ -220,8 +220,9 @@ ngx_http_foodsvc_flow_event_op(const foodsvc_metadata_t *metadata, foodsvc_statu
 {
     ngx_http_foodsvc_publish_op_t  *op;
 
-    if (ngx_strlen(metadata->receiver) >= sizeof(op->queue)) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "foodsvc: order %s: metadata.receiver is too long for a queue",
+    /* to declare "" makes a queue with a name of the broker's, and another one each time */
+    if (metadata->receiver[0] == '\0' || ngx_strlen(metadata->receiver) >= sizeof(op->queue)) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "foodsvc: order %s: metadata.receiver is no queue's name",
                       order_id);
         return NULL;
     }

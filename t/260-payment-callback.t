@@ -127,3 +127,20 @@ POST /v1/payments/callback
 POST /v1/payments/callback
 {"status":"paymentPaid","caller_id":"06b0413f-be90-7667-8000-f556e4260001","transaction_id":"b1b11e33-5897-4e65-915f-3b9b9ace1af2"}
 --- error_code: 503
+
+
+
+=== TEST 10: a payment of somebody else's whose receiver is empty: the broker would make a nameless queue for each try
+--- before
+put payments '{"_id":"06b0413f-be90-7667-8000-f556e4260009","metadata":{"receiver":"","order_id":"06b0413f-be90-7667-8000-f556e4260009","customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"status":"pending","created":{"$date":{"$numberLong":"1795429372053"}}}'
+--- request
+POST /v1/payments/callback
+{"status":"paymentPaid","caller_id":"06b0413f-be90-7667-8000-f556e4260009","transaction_id":"b1b11e33-5897-4e65-915f-3b9b9ace1af2"}
+--- error_code: 201
+--- after
+show payments 06b0413f-be90-7667-8000-f556e4260009 =~ "outbox": \{.*"status": "paymentPaid"
+--- error_log
+metadata.receiver is no queue's name
+--- no_error_log
+there is no queue
+[alert]
