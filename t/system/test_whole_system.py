@@ -69,6 +69,13 @@ def test_without_partners_their_ports_are_free_and_the_rest_runs_on(system):
     assert system("pid", "nginx").stdout == nginx
 
 
+def test_a_second_simulator_does_not_share_the_ports_of_the_first(system):
+    result = subprocess.run([os.path.join(ROOT, os.environ.get("BUILD", "build"), "bin/foodsvc-sim"), "--amqp-url=off",
+                             *(f"--{name}-port={system.ports()[name]}" for name in PARTNERS)],
+                            capture_output=True, text=True, timeout=10, check=False)
+    assert result.returncode == 1 and "is the port taken?" in result.stderr
+
+
 def test_several_orderd(system):
     result = system("up", ORDERDS="2")
     assert result.returncode == 0, result.stderr

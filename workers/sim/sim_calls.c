@@ -172,7 +172,7 @@ sim_call(sim_request_t *request)
         }
         request->allow = request->allow == NULL ? route->method : "GET, PUT";
     }
-    sim_answer_detail(request, request->allow == NULL ? 404 : 405, 
+    sim_answer_detail(request, request->allow == NULL ? 404 : 405,
                       request->allow == NULL ? "Not Found" : "Method Not Allowed");
 }
 

@@ -245,7 +245,6 @@ sim_http_listen(sim_http_t *http, sim_service_e service, char *err, size_t errle
                            MHD_OPTION_THREAD_POOL_SIZE, (unsigned) conf->http_threads,
                            MHD_OPTION_CONNECTION_LIMIT, (unsigned) SIM_CONNECTIONS,
                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) SIM_KEEPALIVE,
-                           MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
                            MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_END);
     if (mhd == NULL) {
         snprintf(err, errlen, "%s:%lld cannot be listened on: is the port taken?", conf->listen,

@@ -1,6 +1,7 @@
 /*
  * foodsvc-sim: options, threads, a signal, the end. See sim.h for who runs what.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include "worker_amqp.h"
 
 static bool sim_conf_check(void *values, char *err, size_t errlen);
+static bool sim_address_check(const char *value, char *err, size_t errlen);
 static bool sim_amqp_check(const char *value, char *err, size_t errlen);
 
 #define SIM_AT(member)  offsetof(sim_conf_t, member)
@@ -18,7 +20,7 @@ static bool sim_amqp_check(const char *value, char *err, size_t errlen);
 
 static const worker_conf_option_t sim_options[] = {
     { .key = "listen", .type = WORKER_CONF_TEXT, .offset = SIM_AT(listen), .value = "127.0.0.1",
-      .help = "numeric address of all ports" },
+      .check = sim_address_check, .help = "numeric address of all ports" },
     { .key = "customer_port", .type = WORKER_CONF_INT, .offset = SIM_PORT(SIM_CUSTOMER), .value = "8002", .max = 65535,
       .help = "port of CustomerService; 0: off" },
     { .key = "delivery_port", .type = WORKER_CONF_INT, .offset = SIM_PORT(SIM_DELIVERY), .value = "8003", .max = 65535,
@@ -88,6 +90,18 @@ sim_conf_check(void *values, char *err, size_t errlen)
     }
     if (conf->amqp_url != NULL && strcmp(conf->amqp_url, "off") == 0) {
         conf->amqp_url[0] = '\0';
+    }
+    return true;
+}
+
+static bool
+sim_address_check(const char *value, char *err, size_t errlen)
+{
+    struct in_addr address;
+
+    if (inet_pton(AF_INET, value, &address) != 1) {
+        snprintf(err, errlen, "\"%s\" is no IPv4 address", value);
+        return false;
     }
     return true;
 }
