@@ -174,6 +174,11 @@ ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx)
     if (status == NGX_HTTP_TOO_MANY_REQUESTS || status == NGX_HTTP_SERVICE_UNAVAILABLE) {
         ngx_http_foodsvc_reply_busy(ctx, texts[i].text);
 
+    } else if (status == NGX_HTTP_BAD_REQUEST && ctx->request->http_connection->ssl
+               && ctx->request->connection->ssl == NULL)
+    {
+        ngx_http_foodsvc_reply_detail(ctx, status, "This port takes HTTPS only");
+
     } else {
         ngx_http_foodsvc_reply_detail(ctx, status, "%s", texts[i].text ? texts[i].text
                                       : status < NGX_HTTP_INTERNAL_SERVER_ERROR ? "Bad Request"
@@ -269,6 +274,12 @@ ngx_http_foodsvc_head(ngx_http_request_t *r, ngx_uint_t status, off_t len)
     r->headers_out.status = status;
     r->headers_out.content_length_n = len;
     r->allow_ranges = 0;
+
+    /* nginx has no words for it */
+    if (status == 422) {
+        ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Entity");
+    }
+
     /* our answers have neither date nor tag: a condition would always fail, with an error page of nginx's */
     r->disable_not_modified = 1;
 

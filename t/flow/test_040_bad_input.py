@@ -35,6 +35,15 @@ def test_every_fault_is_located(system):
          "ctx": {"error": "invalid character: found `n` at 0"}}]
 
 
+def test_422_has_its_words_and_plain_http_is_told_what_to_speak(system):
+    assert post(system, "").reason == "Unprocessable Entity"
+    address = urllib.parse.urlsplit(system.order.url)
+    with socket.create_connection((address.hostname, address.port), 5) as plain:
+        plain.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        answer = plain.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.endswith(b'{"detail":"This port takes HTTPS only"}')
+
+
 @pytest.mark.parametrize("body, kind, loc", [
     ("", "missing", ["body"]),
     ("[1]", "model_attributes_type", ["body"]),
