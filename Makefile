@@ -132,7 +132,7 @@ demo: ready     ## from nothing to an order that is placed over HTTPS and follow
 	@scripts/demo
 
 .PHONY: up down status logs
-up: ready       ## start the whole system (PARTNERS=sim|prism|none SPEED=60); . build/run/env then knows it
+up: ready       ## start the whole system (PARTNERS=sim|none SPEED=60); . build/run/env then knows it
 	@$(SYSTEM) up
 down:           ## end it; its data stays
 	@$(SYSTEM) down
@@ -183,6 +183,6 @@ pictures: ready ## take the pictures in docs/pictures/: a demo in a system of it
 
 .PHONY: clean distclean
 clean:          ## remove what was built; tools, secrets and data stay
-	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs nginx asan lint)
+	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs share nginx nginx-* asan lint)
 distclean: down ## remove everything that is not in git
 	rm -rf $(BUILD)

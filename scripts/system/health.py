@@ -65,6 +65,12 @@ def redis(settings):
 
 def _amqp(settings):
     import pika
+    # A socket that nobody listens to is quicker to find out here, and pika logs less.
+    url = urllib.parse.urlsplit(settings.url("rabbit"))
+    try:
+        socket.create_connection((url.hostname, url.port or 5672), 1).close()
+    except OSError as error:
+        raise OSError(f"RabbitMQ: {error.strerror or error}") from None
     parameters = pika.URLParameters(settings.url("rabbit"))
     parameters.socket_timeout = 2
     parameters.blocked_connection_timeout = 2
@@ -76,10 +82,7 @@ def _amqp(settings):
 def rabbit(settings):
     """RabbitMQ takes a login and opens a channel."""
     import pika
-    # A socket that nobody listens to is quicker to find out here, and pika logs less.
-    url = urllib.parse.urlsplit(settings.url("rabbit"))
     try:
-        socket.create_connection((url.hostname, url.port or 5672), 1).close()
         connection = _amqp(settings)
         connection.channel()
         connection.close()

@@ -345,7 +345,7 @@ class System:
             where = where or ", ".join(str(settings.ports[name]) for name in ports)
             wrong = health.CHECKS[part](settings) if pids or part in settings.given else "not running"
             good = good and wrong is None
-            say(f"{part:8} {'answers' if wrong is None else wrong:24} {'pid ' + ' '.join(pids) if pids else '':18} {where}")
+            say(f"{part:8} {'answers' if wrong is None else wrong:30} {'pid ' + ' '.join(pids) if pids else '':18} {where}")
         if self.pids("nginx"):
             wrong = health.everything(settings)
             good = good and wrong is None
