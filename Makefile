@@ -107,6 +107,23 @@ $(BUILD)/share/docs/index.html: $(DOCS_FILES) $(wildcard $(TOOLS)/tools/swagger-
 	@mkdir -p $(@D)
 	@cp $^ $(@D)/ && touch $@
 
+# foodctl's manual page and completions, from the table that its --help comes from.
+CTL_SHARE := $(addprefix $(BUILD)/share/,man/man1/foodctl.1 bash-completion/completions/foodctl zsh/site-functions/_foodctl)
+share: $(CTL_SHARE)
+$(BUILD)/share/man/%: PRINT = manual
+$(BUILD)/share/bash-completion/%: PRINT = completion bash
+$(BUILD)/share/zsh/%: PRINT = completion zsh
+$(CTL_SHARE): $(BUILD)/bin/foodctl
+	@mkdir -p $(@D)
+	@$< $(PRINT) > $@.new && mv $@.new $@
+
+PREFIX ?= /usr/local
+.PHONY: install
+install: workers $(CTL_SHARE)   ## the workers and foodctl, its manual and completions, into PREFIX=/usr/local
+	@install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(patsubst %,$(BUILD)/bin/%,$(filter-out foodsvc-sim,$(PROGRAMS))) $(DESTDIR)$(PREFIX)/bin
+	@for file in $(CTL_SHARE:$(BUILD)/%=%); do install -D -m 644 $(BUILD)/$$file $(DESTDIR)$(PREFIX)/$$file; done
+
 .PHONY: headers
 headers:
 	@scripts/check-headers $(PKGS) $(WORKER_PKGS) cmocka
