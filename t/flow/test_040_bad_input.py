@@ -112,6 +112,12 @@ def test_a_body_beyond_the_limit_is_413(system):
     assert answer.status_code == 413 and "detail" in answer.json()
 
 
+def test_the_key_comes_before_the_size(system):
+    big = b"x" * 200_000
+    assert system.order.post("/v1/orders", data=big, key=False).status_code == 401
+    assert system.order.post("/v1/orders", data=big).status_code == 413
+
+
 def test_payment_payloads(system):
     answer = post(system, '{"items":[],"metadata":{"receiver":1}}', "/v1/payments")
     assert answer.status_code == 422
