@@ -7,6 +7,7 @@
 #include <amqp_tcp_socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,12 @@ static bool open_socket(worker_amqp_t *amqp, const struct amqp_connection_info *
     }
     if (info->ssl && amqp->conf.ca_file && amqp_ssl_socket_set_cacert(socket, amqp->conf.ca_file) != AMQP_STATUS_OK) {
         snprintf(err, errlen, "cannot read the certificates in %s", amqp->conf.ca_file);
+        return false;
+    }
+    if (info->ssl && amqp->conf.ca_file == NULL
+        && SSL_CTX_set_default_verify_paths(amqp_ssl_socket_get_context(socket)) != 1)     /* the library trusts nobody */
+    {
+        snprintf(err, errlen, "cannot find the system's certificates");
         return false;
     }
     rc = amqp_socket_open_noblock(socket, info->host, info->port, &timeout);
