@@ -247,8 +247,8 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
 
 /*
  * On the path, paid, and not yet delivered. A delivery that we heard of is there, even when its answer with the id was
- * lost. Only while the customer may cancel is the id worth asking for again (same idempotency key, same answer): without
- * it the delivery could not be cancelled, and a driver would come for nothing.
+ * lost. Only while the customer may cancel is the id worth asking for again (same idempotency key, same answer):
+ * without it the delivery could not be cancelled, and a driver would come for nothing.
  */
 static unsigned owes_on_path(const foodsvc_order_t *order)
 {

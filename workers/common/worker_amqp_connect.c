@@ -88,8 +88,9 @@ static bool open_socket(worker_amqp_t *amqp, const struct amqp_connection_info *
         snprintf(err, errlen, "cannot read the certificates in %s", amqp->conf.ca_file);
         return false;
     }
+    /* The library by itself trusts nobody. */
     if (info->ssl && amqp->conf.ca_file == NULL
-        && SSL_CTX_set_default_verify_paths(amqp_ssl_socket_get_context(socket)) != 1)     /* the library trusts nobody */
+        && SSL_CTX_set_default_verify_paths(amqp_ssl_socket_get_context(socket)) != 1)
     {
         snprintf(err, errlen, "cannot find the system's certificates");
         return false;
