@@ -119,10 +119,11 @@ $(CTL_SHARE): $(BUILD)/bin/foodctl
 
 PREFIX ?= /usr/local
 .PHONY: install
-install: workers $(CTL_SHARE)   ## the workers and foodctl, its manual and completions, into PREFIX=/usr/local
+install: workers module share $(CTL_SHARE)  ## put all in place, PREFIX=/usr/local DESTDIR=; docs/deploy.md goes on from there
 	@install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(patsubst %,$(BUILD)/bin/%,$(filter-out foodsvc-sim,$(PROGRAMS))) $(DESTDIR)$(PREFIX)/bin
 	@for file in $(CTL_SHARE:$(BUILD)/%=%); do install -D -m 644 $(BUILD)/$$file $(DESTDIR)$(PREFIX)/$$file; done
+	@DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) scripts/install
 
 .PHONY: headers
 headers:
