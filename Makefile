@@ -136,9 +136,12 @@ headers:
 SYSTEM  = $(PYTHON) scripts/system
 export BUILD TOOLS RUN PARTNERS SPEED ORDERDS PORTS SANITIZE
 
-.PHONY: setup
+.PHONY: setup setup-tests
 setup:  ## install what is missing on this machine; make the development certificate, key and passwords
-	@BUILD=$(TOOLS) scripts/setup run test
+	@BUILD=$(TOOLS) scripts/setup run test $(filter prism,$(PARTNERS))
+# The tests want more: what checks the API's description, Prism and a browser.
+setup-tests:
+	@BUILD=$(TOOLS) scripts/setup run test api prism browser
 
 # In a make of its own: what setup installs (pkg-config, headers) is asked for when a Makefile is read.
 .PHONY: ready
@@ -171,13 +174,13 @@ pid-%:          ## the process ids of one part
 # Testing
 
 .PHONY: test unit asan bench
-test: setup     ## all tests, on servers of their own; T="t/200-orders.t t/flow/test_010_happy_path.py" runs some
+test: setup-tests ## all tests, on servers of their own; T="t/200-orders.t t/flow/test_010_happy_path.py" runs some
 	@+$(MAKE) --no-print-directory build unit-programs
 	@$(PYTHON) t/run $(T)
 unit: setup     ## the unit tests alone
 	@+$(MAKE) --no-print-directory unit-programs
 	@$(PYTHON) t/run $(UNIT_SRCS)
-asan: setup     ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
+asan: setup-tests ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
 bench:          ## measure what this machine does, against nginx's own return 200
