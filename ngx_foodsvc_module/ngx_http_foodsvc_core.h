@@ -70,6 +70,8 @@ typedef struct {
 
 /* NULL: answered. */
 const ngx_http_foodsvc_route_t *ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx);
+/* 405; Allow names every method that the path has for the role, for any role when that is NONE. */
+void ngx_http_foodsvc_not_allowed(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_role_e role, ngx_str_t *path);
 
 /* --- ngx_http_foodsvc_request.c --- */
 

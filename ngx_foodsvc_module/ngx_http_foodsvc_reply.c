@@ -146,6 +146,8 @@ ngx_http_foodsvc_reply_store(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_rc_e rc,
 void
 ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx)
 {
+    u_char     *end;
+    ngx_str_t   path;
     ngx_uint_t  i, status;
     static const struct {
         ngx_uint_t   status;
@@ -154,7 +156,6 @@ ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx)
         { NGX_HTTP_BAD_REQUEST, "Bad Request" },
         { NGX_HTTP_FORBIDDEN, "Forbidden" },
         { NGX_HTTP_NOT_FOUND, "Not Found" },
-        { NGX_HTTP_NOT_ALLOWED, "Method Not Allowed" },
         { NGX_HTTP_REQUEST_TIME_OUT, "The request did not arrive in time" },
         { NGX_HTTP_LENGTH_REQUIRED, "Length Required" },
         { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, "The body is too large" },
@@ -168,6 +169,15 @@ ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx)
     };
 
     status = ctx->request->err_status ? ctx->request->err_status : NGX_HTTP_NOT_FOUND;
+
+    if (status == NGX_HTTP_NOT_ALLOWED) {
+        /* TRACE, CONNECT, or a POST to a file: the request's own path is left in its line alone */
+        path = ctx->request->unparsed_uri;
+        end = ngx_strlchr(path.data, path.data + path.len, '?');
+        path.len = end ? (size_t) (end - path.data) : path.len;
+        ngx_http_foodsvc_not_allowed(ctx, NGX_HTTP_FOODSVC_NONE, &path);
+        return;
+    }
 
     for (i = 0; texts[i].status && texts[i].status != status; i++) { /* void */ }
 

@@ -6,7 +6,6 @@
 
 
 static ngx_uint_t ngx_http_foodsvc_match(ngx_str_t *uri, const ngx_str_t *path, ngx_str_t *id);
-static void ngx_http_foodsvc_not_allowed(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_role_e role);
 static ngx_uint_t ngx_http_foodsvc_path_id(ngx_http_foodsvc_ctx_t *ctx, ngx_str_t *id);
 
 #define NGX_HTTP_FOODSVC_ID  "{id}"
@@ -60,7 +59,7 @@ ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx)
 
     if (role == NGX_HTTP_FOODSVC_ORDER_HEALTH || role == NGX_HTTP_FOODSVC_PAYMENT_HEALTH) {
         if (r->method != NGX_HTTP_GET) {
-            ngx_http_foodsvc_not_allowed(ctx, role);
+            ngx_http_foodsvc_not_allowed(ctx, role, &r->uri);
             return NULL;
         }
 
@@ -89,7 +88,7 @@ ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx)
     }
 
     if (known) {
-        ngx_http_foodsvc_not_allowed(ctx, role);
+        ngx_http_foodsvc_not_allowed(ctx, role, &r->uri);
     } else {
         ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_NOT_FOUND, "Not Found");
     }
@@ -138,9 +137,8 @@ ngx_http_foodsvc_match(ngx_str_t *uri, const ngx_str_t *path, ngx_str_t *id)
 }
 
 
-/* 405; Allow names every method of the path. */
-static void
-ngx_http_foodsvc_not_allowed(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_role_e role)
+void
+ngx_http_foodsvc_not_allowed(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_role_e role, ngx_str_t *path)
 {
     u_char                           buf[64], *last;
     ngx_str_t                        allow, id;
@@ -150,13 +148,15 @@ ngx_http_foodsvc_not_allowed(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_role_
     methods = 0;
 
     for (route = ngx_http_foodsvc_routes; route->handler; route++) {
-        if (route->role == role && ngx_http_foodsvc_match(&ctx->request->uri, &route->path, &id)) {
+        if ((route->role == role || role == NGX_HTTP_FOODSVC_NONE)
+            && ngx_http_foodsvc_match(path, &route->path, &id))
+        {
             methods |= route->method;
         }
     }
 
     if (methods == 0) {
-        methods = NGX_HTTP_GET;     /* health */
+        methods = NGX_HTTP_GET;     /* health, or a file */
     }
 
     last = buf;
