@@ -6,6 +6,7 @@ its env file. The databases are read with drivers of other languages on purpose:
 
 import json
 import os
+import sys
 import time
 import uuid
 
@@ -16,6 +17,9 @@ import redis
 import requests
 
 from partners import Partners
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+from contract import Contract  # noqa: E402
 
 PRODUCT = "Lasagna"
 STATUSES = ["created", "paymentPaid", "deliveryScheduled", "driverAvailable", "cookingScheduled", "cookingMeal",
@@ -35,7 +39,9 @@ def wait_for(check, timeout=15.0, what="the condition"):
 
 
 class Api:
-    """One of our services, with the key and the certificate authority of the installation."""
+    """One of our services, with the key and the certificate authority of the installation.
+
+    Every answer, whatever a test wants of it, has to be one that the service's own /openapi.json describes."""
 
     def __init__(self, url):
         self.url = url
@@ -43,11 +49,16 @@ class Api:
         self.session.trust_env = False      # neither a proxy nor another certificate authority of the machine's
         self.session.verify = os.environ["CA_CERT"]
         self.key = {"X-API-Key": os.environ["API_KEY"]}
+        self.contract = Contract(self.session.get(url + "/openapi.json", timeout=20).json())
 
     def call(self, method, path, key=True, headers=None, **kwargs):
         kwargs.setdefault("timeout", 20)
         all_headers = dict(self.key if key else {}, **(headers or {}))
-        return self.session.request(method, self.url + path, headers=all_headers, **kwargs)
+        answer = self.session.request(method, self.url + path, headers=all_headers, **kwargs)
+        if not kwargs.get("stream") and path != "/openapi.json" and not path.startswith("/docs"):
+            faults = self.contract.faults(method, path, answer)
+            assert not faults, f"{method} {path} -> {answer.status_code}, not as described: {faults}; {answer.text[:300]}"
+        return answer
 
     def get(self, path, **kwargs):
         return self.call("GET", path, **kwargs)
