@@ -218,7 +218,9 @@ void orderd_close(orderd_t *orderd)
 {
     if (orderd->http) {
         worker_http_close(orderd->http);
-        batch_run(orderd);          /* gives the claims back that those calls held */
+        while (batch_wait(orderd) == 0) {       /* none when MongoDB is away */
+            batch_run(orderd);      /* gives the claims back that those calls held */
+        }
     }
     owed_close(orderd->owed);
     worker_amqp_close(orderd->amqp);
