@@ -3,13 +3,15 @@
   up [--only PART,...]   starts what is not running; returns when everything answers
   down                   ends all of it; data stays
   start|stop|kill|restart PART, pid PART
-                         mongo redis rabbit sim nginx orderd sweepd
+                         mongo redis rabbit sim prism nginx orderd sweepd
   status, logs           what runs, what it says
 
 By the environment:
   RUN=build/run          the run folder: data, logs, secrets, configuration, `env`; one system each
   BUILD=build            where module and workers were built        TOOLS=$BUILD  where scripts/setup put its tools
-  PARTNERS=sim|none      who plays the partners                     SPEED=60      how much faster than life
+  PARTNERS=sim           who plays the partners: the simulator; prism: Prism mocks CustomerService, DeliveryService and
+                         KitchenService from specs/, the simulator is the card company alone; none: their ports stay free
+  SPEED=60               how much faster than life the simulator is
   ORDERDS=1              how many orderd                            SANITIZE=1    the build has sanitizers
   PORTS=free             free ports instead of the usual ones; or one by one: ORDER_PORT PAYMENT_PORT CUSTOMER_PORT
                          DELIVERY_PORT KITCHEN_PORT CARD_PORT MONGO_PORT REDIS_PORT RABBIT_PORT

@@ -155,8 +155,17 @@ def everything(settings):
 
 
 def sim(settings):
-    """All four partners answer."""
-    for name in ("customer", "delivery", "kitchen", "card"):
+    """The partners that it plays answer."""
+    return _partners(settings, settings.simulated())
+
+
+def prism(settings):
+    """The partners that Prism mocks answer."""
+    return _partners(settings, ("customer", "delivery", "kitchen"))
+
+
+def _partners(settings, names):
+    for name in names:
         try:
             status, _ = get(settings, f"http://127.0.0.1:{settings.ports[name]}/health", 2)
         except OSError as error:
@@ -166,4 +175,5 @@ def sim(settings):
     return None
 
 
-CHECKS = {"mongo": mongo, "redis": redis, "rabbit": rabbit, "nginx": nginx, "orderd": orderd, "sweepd": sweepd, "sim": sim}
+CHECKS = {"mongo": mongo, "redis": redis, "rabbit": rabbit, "nginx": nginx, "orderd": orderd, "sweepd": sweepd, "sim": sim,
+          "prism": prism}

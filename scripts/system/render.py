@@ -82,6 +82,7 @@ def _values(settings):
     values = {
         "ROOT": ROOT, "RUN": settings.run, "BUILD": settings.build, "SOCKET": socket_path(settings),
         "LOGS": os.path.join(settings.run, "logs"), "SECRETS": secrets, "TLS": tls,
+        "NODE": (settings.prism() or "-")[0], "PRISM": (settings.prism() or "--")[1],
         "MONGOD": settings.mongod() or "mongod", "NGINX": settings.program("nginx") or "nginx",
         "NGINX_ENV": nginx_env, "ORDERDS": settings.orderds, "SPEED": f"{settings.speed:g}",
         "USER": pwd.getpwuid(os.getuid()).pw_name,
@@ -143,7 +144,8 @@ def orderd_conf(settings):
 def sim_conf(settings):
     """conf/sim.conf with this system's ports and speed."""
     values = _values(settings)
-    wanted = {f"{name}_port": settings.ports[name] for name in ("customer", "delivery", "kitchen", "card")}
+    wanted = {f"{name}_port": settings.ports[name] if name in settings.simulated() else 0
+              for name in ("customer", "delivery", "kitchen", "card")}
     wanted |= {"speed": values["SPEED"], "amqp_url": values["AMQP_URL"], "api_key_file": values["API_KEY_FILE"],
                "ca_file": values["CA_CERT"], "state": os.path.join(settings.run, "data/sim.jsonl")}
     return override(template("sim.conf", ""), wanted)
@@ -191,7 +193,16 @@ def run_folder(settings, programs):
             stat = os.stat(os.path.join(settings.build, binary))
             state += f"{stat.st_mtime_ns} {stat.st_size}"
         fingerprints[program] = hashlib.sha256(state.encode()).hexdigest()
+    for program in programs:
+        if program.startswith("prism-"):
+            with open(openapi(settings, program.removeprefix("prism-")), "rb") as file:
+                fingerprints[program] = hashlib.sha256(file.read()).hexdigest()
     return fingerprints
+
+
+def openapi(settings, partner):
+    """The bundled description of a partner."""
+    return os.path.join(settings.build, "share/openapi", f"{partner}-service.json")
 
 
 def _shared_nginx_conf():
@@ -205,6 +216,8 @@ def built(settings):
              if os.access(os.path.join(settings.build, "bin", f"foodsvc-{name}"), os.X_OK)}
     if os.path.exists(os.path.join(settings.build, "modules/ngx_foodsvc_module.so")):
         found.add("nginx")
+    if settings.prism() and os.path.exists(openapi(settings, "customer")):
+        found.add("prism")
     return found
 
 

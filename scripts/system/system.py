@@ -23,12 +23,13 @@ PARTS = {
     "redis": (("redis",), ("redis",)),
     "rabbit": (("epmd", "rabbit"), ("epmd", "rabbit", "rabbit_dist")),
     "sim": (("sim",), ("customer", "delivery", "kitchen", "card")),
+    "prism": (("prism-customer", "prism-delivery", "prism-kitchen"), ("customer", "delivery", "kitchen")),
     "nginx": (("nginx",), ("order", "payment")),
     "orderd": (("orderd",), ()),
     "sweepd": (("sweepd",), ()),
 }
 SERVERS = ("mongo", "redis", "rabbit")
-PATIENCE = {"rabbit": 60, "mongo": 30, "everything": 20}
+PATIENCE = {"rabbit": 60, "mongo": 30, "prism": 40, "everything": 20}
 NEEDED = {"redis": [("redis-server", "redis-server")], "mongo": [],
           "rabbit": [("epmd", "erlang-base"), ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")]}
 
@@ -92,11 +93,13 @@ class System:
                     render.need(settings, program, package)
                 if part == "mongo" and not settings.mongod():
                     raise Trouble("there is no mongod; run: make setup")
+            elif part == "prism" and settings.partners != "prism":
+                continue
             elif part not in available:
                 if part != "sweepd":
                     complain(f"{part} is not built (make build): going on without it")
                 continue
-            elif part == "sim" and settings.partners != "sim":
+            elif part == "sim" and settings.partners == "none":
                 continue
             wanted.append(part)
         return wanted
@@ -156,11 +159,14 @@ class System:
         for part in parts:
             self._wait(part, health.CHECKS[part])
 
+    def _ports(self, part):
+        return [name for name in PARTS[part][1] if part != "sim" or name in self.settings.simulated()]
+
     def _check_ports(self, part):
         own = processes.ours(self.settings.run, part)
         if own:                                 # one of several processes of the part, or a remnant of a killed one
             return
-        for name in PARTS[part][1]:
+        for name in self._ports(part):
             port = self.settings.ports[name]
             if not is_free(port):
                 variable, _, what = PORTS[name]
@@ -237,6 +243,9 @@ class System:
         settings = self.settings
         say(f"up in {seconds:.1f} s: {', '.join(parts)}" +
             (f" (partners {settings.speed:g} times faster than life)" if "sim" in parts else ""))
+        if "prism" in parts:
+            say("  Prism answers for CustomerService, DeliveryService and KitchenService, from specs/; the simulator is the "
+                "card company.\n  No driver and no kitchen reports: foodctl respond ORDER STATUS does")
         if "nginx" in parts:
             urls = settings.service_urls()
             say(f"  OrderService {urls['OrderService']}  PaymentService {urls['PaymentService']}")
@@ -263,7 +272,7 @@ class System:
             return 0
         processes.send(before, signal.SIGCONT)
         groups = self.supervisor.processes()
-        for stage in (("nginx", "sim"), ("orderd", "sweepd"), ("mongo", "redis", "rabbit"), ("epmd",)):
+        for stage in (("nginx", "sim", *PARTS["prism"][0]), ("orderd", "sweepd"), ("mongo", "redis", "rabbit"), ("epmd",)):
             for wait in (False, True):
                 for program in stage:
                     if program in groups:
@@ -337,12 +346,12 @@ class System:
             return False
         groups = self.supervisor.processes()
         good = True
-        for part, (programs, ports) in PARTS.items():
+        for part, (programs, _) in PARTS.items():
             pids = [str(pid) for program in programs for pid in self.pids(program)]
             where = settings.given.get(part) and "a server given by its url"
-            if not where and programs[0] not in groups:
+            if not where and programs[0] not in groups or part == "prism" and settings.partners != "prism":
                 continue
-            where = where or ", ".join(str(settings.ports[name]) for name in ports)
+            where = where or ", ".join(str(settings.ports[name]) for name in self._ports(part))
             wrong = health.CHECKS[part](settings) if pids or part in settings.given else "not running"
             good = good and wrong is None
             say(f"{part:8} {'answers' if wrong is None else wrong:30} {'pid ' + ' '.join(pids) if pids else '':18} {where}")

@@ -171,7 +171,7 @@ def test_a_taken_port_is_named_with_its_holder(system):
 
 
 def test_bad_settings_are_refused_with_a_reason(system):
-    for variables, words in [({"PARTNERS": "nobody"}, "PARTNERS=nobody"), ({"PARTNERS": "prism"}, "later version"),
+    for variables, words in [({"PARTNERS": "nobody"}, "PARTNERS=nobody"), ({"PARTNERS": "prism", "TOOLS": "/nowhere"}, "scripts/setup prism"),
                              ({"SPEED": "fast"}, "SPEED=fast"), ({"ORDER_PORT": "7000", "MONGO_PORT": "7000"}, "same port")]:
         result = system.up(**variables)
         assert result.returncode == 1
