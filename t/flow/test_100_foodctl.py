@@ -150,11 +150,11 @@ def test_urls(system, tmp_path):
         assert system.db.service_urls.find_one({"_id": "CustomerService"})["url"] == customer
     system.redis.set("CustomerService", customer)
     out = good("urls", "load", f"CustomerService={customer}", "--flush")
-    assert out == f"CustomerService  {customer}\n1 address dropped from Redis\n"
+    assert out == f"CustomerService  {customer}\naddresses dropped from Redis: 1\n"
     assert system.redis.get("CustomerService") is None
     for service in listed:
         system.redis.set(service, listed[service])
-    assert good("urls", "flush") == "5 addresses dropped from Redis\n"
+    assert good("urls", "flush") == "addresses dropped from Redis: 5\n"
     assert from_json("urls", "flush") == {"dropped": 0}
 
 
@@ -175,7 +175,7 @@ def test_cache(system):
     assert shown["value"]["id"] == order_id and 1700 < shown["ttl"] <= 1800
     assert '"status": "deliveryScheduled"' in good("cache", "show", order_id)
     assert good("cache", "show", "CustomerService").startswith("expires in ")
-    assert good("cache", "flush", order_id, "CustomerService") == "2 entries dropped from Redis\n"
+    assert good("cache", "flush", order_id, "CustomerService") == "entries dropped from Redis: 2\n"
     assert not system.redis.exists(order_id)
     system.redis.rpush(order_id, "rubbish")
     assert "not the system's" in good("cache", "show", order_id)
@@ -305,6 +305,8 @@ def test_manual(tmp_path):
     page = tmp_path / "foodctl.1"
     page.write_text(good("manual"))
     text = page.read_text()
+    with open(os.path.join(os.path.dirname(FOODCTL), "../share/man/man1/foodctl.1"), encoding="ascii") as built:
+        assert built.read() == text
     assert text.isascii() and re.match(r'\.\\" .*\n\.TH FOODCTL 1 ', text)
     for name in commands():
         assert f".SS foodctl {name}" in text

@@ -291,7 +291,7 @@ ctl_cache_flush(ctl_t *ctl)
     if (ok && ctl->json) {
         ctl_print_json_new(json_pack("{s:I}", "dropped", dropped));
     } else if (ok) {
-        printf("%lld %s dropped from Redis\n", (long long) dropped, dropped == 1 ? "entry" : "entries");
+        printf("entries dropped from Redis: %lld\n", (long long) dropped);
     }
     return ok ? CTL_OK : CTL_FAILED;
 }

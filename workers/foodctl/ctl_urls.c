@@ -212,7 +212,7 @@ ctl_urls_drop(const ctl_t *ctl, const ctl_urls_t *urls)
 static void
 ctl_urls_dropped(int64_t dropped)
 {
-    printf("%lld %s dropped from Redis\n", (long long) dropped, dropped == 1 ? "address" : "addresses");
+    printf("addresses dropped from Redis: %lld\n", (long long) dropped);
 }
 
 /* Writes them, and drops the old ones where that is wanted. */
