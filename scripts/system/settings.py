@@ -100,8 +100,7 @@ class Settings:
         self._choose_ports()
         for server, variable in SERVERS.items():
             url = self.env.get(variable)
-            # The url of our own server comes back to us when RUN/env was sourced.
-            if url and url != self.private_url(server):
+            if url and not self._is_own(server, url):
                 self.given[server] = url
         self.partners = self.env.get("PARTNERS") or "sim"
         if self.partners not in PARTNERS:
@@ -111,6 +110,13 @@ class Settings:
         self.speed = self._number("SPEED", self.saved.get("speed", DEFAULT_SPEED), float)
         self.orderds = self._number("ORDERDS", 1, int)
         return self
+
+    def _is_own(self, server, url):
+        """The url of our own server comes back to us when RUN/env was sourced; it may have had another port then."""
+        if url == self.private_url(server):
+            return True
+        before = self.saved.get("ports", {}).get(server)
+        return bool(before) and server not in self.saved.get("given", {}) and url == self.private_url(server, before)
 
     def _number(self, name, default, kind):
         text = self.env.get(name)
@@ -152,9 +158,9 @@ class Settings:
         except OSError:
             return ""
 
-    def private_url(self, server):
-        """The url of our own server."""
-        port = self.ports[server]
+    def private_url(self, server, port=None):
+        """The url of our own server, here or at a port that it had."""
+        port = port or self.ports[server]
         if server == "mongo":
             return f"mongodb://127.0.0.1:{port}/?replicaSet=rs0"
         if server == "redis":

@@ -243,6 +243,8 @@ class System:
         settings = self.settings
         say(f"up in {seconds:.1f} s: {', '.join(parts)}" +
             (f" (partners {settings.speed:g} times faster than life)" if "sim" in parts else ""))
+        if settings.given:
+            say(f"  not started, but used by its url: {', '.join(settings.given)}")
         if "prism" in parts:
             say("  Prism answers for CustomerService, DeliveryService and KitchenService, from specs/; the simulator is the "
                 "card company.\n  No driver and no kitchen reports: foodctl respond ORDER STATUS does")
