@@ -104,6 +104,17 @@ def test_sourcing_env_and_up_again_stays_with_our_own_servers(system):
         assert json.load(file)["given"] == {}
 
 
+def test_an_env_from_before_a_port_was_changed_still_means_our_own_server(system):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    result = system.up(**system.variables(), REDIS_PORT=str(port))
+    assert result.returncode == 0, result.stderr
+    with open(os.path.join(system.run, "system.json"), encoding="utf-8") as file:
+        saved = json.load(file)
+    assert saved["given"] == {} and saved["ports"]["redis"] == port
+
+
 def test_secrets_are_for_their_owner_alone(system):
     for folder in ("", "secrets", "tls", "data"):
         assert stat.S_IMODE(os.stat(os.path.join(system.run, folder)).st_mode) == 0o700
