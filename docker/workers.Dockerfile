@@ -34,7 +34,6 @@ RUN apt-get update \
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY LICENSE /usr/share/doc/foodsvc/
 COPY conf/orderd.conf conf/sim.conf /etc/foodsvc/
-COPY docker/with-secrets /usr/local/bin/
 # A library that is missing here is found now, not at the first start.
 RUN foodsvc-orderd --version && foodsvc-sim --version && foodctl --version
 USER 10001:10001
