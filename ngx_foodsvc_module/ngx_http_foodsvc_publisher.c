@@ -31,6 +31,7 @@
 
 #define NGX_HTTP_FOODSVC_PUBLISHER_WATCH  250       /* ms */
 #define NGX_HTTP_FOODSVC_PUBLISHER_GRACE  500       /* ms over the timeout: the library's own timeouts go first */
+#define NGX_HTTP_FOODSVC_PUBLISHER_TERM   200       /* ms: the master kills what has not ended 1 s after SIGTERM */
 
 
 static void ngx_http_foodsvc_publisher_handler(void *data);
@@ -324,12 +325,22 @@ void
 ngx_http_foodsvc_publisher_exit_process(ngx_cycle_t *cycle)
 {
     ngx_int_t                       rc;
+    ngx_msec_t                      timeout, grace;
     ngx_queue_t                    *q;
     ngx_http_foodsvc_publisher_t   *publisher = &ngx_http_foodsvc_publisher;
     ngx_http_foodsvc_publish_op_t  *op;
 
     if (!ngx_http_foodsvc_publisher_running) {
         return;
+    }
+
+    /* a broker that is away must not take the time that the store needs */
+    timeout = publisher->conf->timeout;
+    grace = NGX_HTTP_FOODSVC_PUBLISHER_GRACE;
+
+    if (ngx_terminate) {
+        timeout = ngx_min(timeout, NGX_HTTP_FOODSVC_PUBLISHER_TERM);
+        grace = NGX_HTTP_FOODSVC_PUBLISHER_TERM / 2;
     }
 
     ngx_http_foodsvc_publisher_running = 0;
@@ -340,19 +351,19 @@ ngx_http_foodsvc_publisher_exit_process(ngx_cycle_t *cycle)
 
     pthread_mutex_lock(&publisher->lock);
     publisher->stop = 1;
-    publisher->stop_at = ngx_http_foodsvc_publisher_now() + publisher->conf->timeout;
+    publisher->stop_at = ngx_http_foodsvc_publisher_now() + timeout;
     pthread_mutex_unlock(&publisher->lock);
 
     (void) eventfd_write(publisher->wake, 1);
 
-    rc = ngx_http_foodsvc_publisher_join(publisher->conf->timeout + NGX_HTTP_FOODSVC_PUBLISHER_GRACE);
+    rc = ngx_http_foodsvc_publisher_join(timeout + grace);
 
     if (rc != NGX_OK) {
         pthread_mutex_lock(&publisher->lock);
         ngx_http_foodsvc_publisher_shutdown_locked(publisher);
         pthread_mutex_unlock(&publisher->lock);
 
-        rc = ngx_http_foodsvc_publisher_join(NGX_HTTP_FOODSVC_PUBLISHER_GRACE);
+        rc = ngx_http_foodsvc_publisher_join(grace);
     }
 
     ngx_http_foodsvc_publisher_handler(publisher);

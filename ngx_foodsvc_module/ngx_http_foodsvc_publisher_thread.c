@@ -25,7 +25,7 @@ static void ngx_http_foodsvc_publisher_take(ngx_http_foodsvc_publisher_thread_t 
     uint64_t *stop_at);
 static void ngx_http_foodsvc_publisher_expire(ngx_http_foodsvc_publisher_thread_t *t);
 static void ngx_http_foodsvc_publisher_give(ngx_http_foodsvc_publisher_thread_t *t);
-static void ngx_http_foodsvc_publisher_wait(ngx_http_foodsvc_publisher_thread_t *t);
+static void ngx_http_foodsvc_publisher_wait(ngx_http_foodsvc_publisher_thread_t *t, uint64_t latest);
 static ngx_uint_t ngx_http_foodsvc_publisher_idle(ngx_http_foodsvc_publisher_thread_t *t);
 static void ngx_http_foodsvc_publisher_abandon(ngx_http_foodsvc_publisher_thread_t *t, ngx_queue_t *queue);
 static void ngx_http_foodsvc_publisher_turn(ngx_http_foodsvc_publisher_thread_t *t);
@@ -227,8 +227,9 @@ ngx_http_foodsvc_publisher_unsend(ngx_http_foodsvc_publisher_thread_t *t)
 }
 
 
+/* latest: the end, when one is set; 0: none is. */
 static void
-ngx_http_foodsvc_publisher_wait(ngx_http_foodsvc_publisher_thread_t *t)
+ngx_http_foodsvc_publisher_wait(ngx_http_foodsvc_publisher_thread_t *t, uint64_t latest)
 {
     int            timeout;
     nfds_t         n;
@@ -238,6 +239,10 @@ ngx_http_foodsvc_publisher_wait(ngx_http_foodsvc_publisher_thread_t *t)
 
     now = ngx_http_foodsvc_publisher_now();
     until = now + NGX_HTTP_FOODSVC_PUBLISHER_TICK;
+
+    if (latest) {
+        until = ngx_min(until, latest);
+    }
 
     fds[0].fd = t->shared->wake;
     fds[0].events = POLLIN;
@@ -332,7 +337,7 @@ ngx_http_foodsvc_publisher_run(void *publisher)
         }
 
         ngx_http_foodsvc_publisher_turn(t);
-        ngx_http_foodsvc_publisher_wait(t);
+        ngx_http_foodsvc_publisher_wait(t, stop ? stop_at : 0);
     }
 
     if (t->conn) {
