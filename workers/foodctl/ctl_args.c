@@ -60,6 +60,20 @@ ctl_args_count(const ctl_option_t *option, const char *value, int64_t *count)
     return CTL_OK;
 }
 
+/* An option without a value. */
+static int
+ctl_args_flag(ctl_reader_t *reader, const ctl_option_t *option)
+{
+    if (option->kind == CTL_HELP) {
+        reader->asked->help = true;
+    } else if (option->kind == CTL_VERSION) {
+        reader->asked->version = true;
+    } else {
+        *(bool *) ((char *) reader->ctl + option->offset) = true;
+    }
+    return CTL_OK;
+}
+
 static int
 ctl_args_set(ctl_reader_t *reader, const ctl_option_t *option, char *value)
 {
@@ -68,15 +82,6 @@ ctl_args_set(ctl_reader_t *reader, const ctl_option_t *option, char *value)
     foodsvc_status_e  status;
 
     switch (option->kind) {
-    case CTL_HELP:
-        reader->asked->help = true;
-        return CTL_OK;
-    case CTL_VERSION:
-        reader->asked->version = true;
-        return CTL_OK;
-    case CTL_FLAG:
-        *(bool *) member = true;
-        return CTL_OK;
     case CTL_SETTING:
         free(*(char **) member);
         *(char **) member = strdup(value);
@@ -119,18 +124,18 @@ ctl_args_option(ctl_reader_t *reader, char *text)
         return ctl_misused("there is no option --%.*s%s: see %s", (int) len, text,
                            command ? "" : " before the command", ctl_args_topic(reader->asked));
     }
-    value = value ? value + 1 : NULL;
-    if (option->value == NULL && value != NULL) {
-        return ctl_misused("--%s takes no value: see %s", option->name, ctl_args_topic(reader->asked));
+    if (option->value == NULL) {
+        return value == NULL ? ctl_args_flag(reader, option)
+               : ctl_misused("--%s takes no value: see %s", option->name, ctl_args_topic(reader->asked));
     }
-    if (option->value != NULL && value == NULL) {
-        if (reader->next == reader->argc) {
-            return ctl_misused("--%s needs a value, as --%s %s: see %s", option->name, option->name, option->value,
-                               ctl_args_topic(reader->asked));
-        }
-        value = reader->argv[reader->next++];
+    if (value != NULL) {
+        return ctl_args_set(reader, option, value + 1);
     }
-    return ctl_args_set(reader, option, value);
+    if (reader->next == reader->argc) {
+        return ctl_misused("--%s needs a value, as --%s %s: see %s", option->name, option->name, option->value,
+                           ctl_args_topic(reader->asked));
+    }
+    return ctl_args_set(reader, option, reader->argv[reader->next++]);
 }
 
 /* A word that belongs to the command's name. */

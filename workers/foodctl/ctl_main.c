@@ -37,22 +37,22 @@ ctl_drop_stale_counters(void)
 
 __attribute__((section(".preinit_array"), used)) static void (*const ctl_first)(void) = ctl_drop_stale_counters;
 
-/* What stands between "://" and "@" is a name and a password. In place; the text only gets shorter or stays. */
+/* What stands between "://" and "@" is a name and a password: at most three stars instead. In place. */
 static void
 ctl_hide_logins(char *text)
 {
-    static const char hidden[] = "***";
-    char             *from = text;
+    char *from = text;
 
     while ((from = strstr(from, "://")) != NULL) {
-        char *end, *at;
+        char   *at;
+        size_t  stars;
 
         from += 3;
-        end = from + strcspn(from, " \"'`");
-        at = memrchr(from, '@', (size_t) (end - from));
-        if (at != NULL && at - from >= (ptrdiff_t) strlen(hidden)) {
-            memcpy(from, hidden, strlen(hidden));
-            memmove(from + strlen(hidden), at, strlen(at) + 1);
+        at = memrchr(from, '@', strcspn(from, " \"'`"));
+        if (at != NULL) {
+            stars = at - from < 3 ? (size_t) (at - from) : 3;
+            memset(from, '*', stars);
+            memmove(from + stars, at, strlen(at) + 1);
         }
     }
 }
