@@ -47,7 +47,8 @@ RUN apt-get update \
         libmongoc-1.0-0 libbson-1.0-0 librabbitmq4 libhiredis0.14 libjansson4 libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* /var/log/nginx/* \
     && groupadd --system --gid 10001 foodsvc \
-    && useradd --system --uid 10001 --gid 10001 --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin foodsvc
+    && useradd --system --uid 10001 --gid 10001 --home-dir /nonexistent --no-create-home \
+        --shell /usr/sbin/nologin foodsvc
 COPY --from=build /out/ngx_foodsvc_module.so /usr/lib/nginx/modules/
 COPY LICENSE /usr/share/doc/foodsvc/
 COPY conf/foodsvc_common.conf conf/foodsvc_server.conf conf/foodsvc_docs.conf /etc/foodsvc/

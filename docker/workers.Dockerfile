@@ -29,7 +29,8 @@ RUN apt-get update \
         libmongoc-1.0-0 libbson-1.0-0 librabbitmq4 libhiredis0.14 libjansson4 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 foodsvc \
-    && useradd --system --uid 10001 --gid 10001 --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin foodsvc \
+    && useradd --system --uid 10001 --gid 10001 --home-dir /nonexistent --no-create-home \
+        --shell /usr/sbin/nologin foodsvc \
     && install -d -o foodsvc -g foodsvc -m 0700 /var/lib/foodsvc
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY LICENSE /usr/share/doc/foodsvc/
