@@ -30,38 +30,6 @@ ngx_http_foodsvc_say(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, u_char *
 
 
 char *
-ngx_http_foodsvc_check_limits(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf)
-{
-    ngx_uint_t  i;
-    struct {
-        const char  *name;
-        size_t       value, min, max;
-        const char  *unit;
-    } limits[] = {
-        { "foodsvc_max_body", conf->json.max_size, 1, 16 * 1024 * 1024, "bytes" },
-        { "foodsvc_max_depth", conf->json.max_depth, 1, 512, "levels" },
-        { "foodsvc_max_answer", conf->max_answer, 1, 16 * 1024 * 1024, "bytes" },
-        { "foodsvc_deadline", conf->deadline, 10, 600000, "ms" },
-        { "foodsvc_health_timeout", conf->health_timeout, 10, 60000, "ms" },
-        { "foodsvc_url_ttl", conf->url_ttl, 0, 2000, "ms" },
-        { "foodsvc_page", conf->page, 1, 1000, "orders" },
-        { "foodsvc_retry_after", conf->retry_after, 0, 86400, "s" },
-        { NULL, 0, 0, 0, NULL }
-    };
-
-    for (i = 0; limits[i].name; i++) {
-        if (limits[i].value < limits[i].min || limits[i].value > limits[i].max) {
-            ngx_http_foodsvc_complain(cf, conf, "%s is %uz: it must be from %uz to %uz %s for the location with the "
-                                      "role", limits[i].name, limits[i].value, limits[i].min, limits[i].max, limits[i].unit);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-char *
 ngx_http_foodsvc_check_role(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf)
 {
     ngx_http_foodsvc_role_t       *role;

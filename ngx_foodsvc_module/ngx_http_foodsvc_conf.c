@@ -348,3 +348,21 @@ ngx_http_foodsvc_conf_partner_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf
 
     return NGX_CONF_OK;
 }
+
+
+char *
+ngx_http_foodsvc_conf_range(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t                 *value = cf->args->elts;
+    ngx_uint_t                *n = data;
+    ngx_http_foodsvc_range_t  *range = post;
+
+    if (*n >= range->min && *n <= range->max) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V is %ui: it must be from %ui to %ui %s", &value[0], *n, range->min,
+                       range->max, range->unit);
+
+    return NGX_CONF_ERROR;
+}

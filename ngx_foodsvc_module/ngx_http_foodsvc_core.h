@@ -42,7 +42,15 @@ char *ngx_http_foodsvc_conf_keys_file(ngx_conf_t *cf, ngx_command_t *cmd, void *
 char *ngx_http_foodsvc_conf_partner_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* ngx_http_foodsvc_check.c: a location, when it is merged; all, at the end. */
-char *ngx_http_foodsvc_check_limits(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf);
+
+/* What a limit may be: the last argument of its ngx_command_t. The value is of the width of ngx_uint_t. */
+typedef struct {
+    ngx_conf_post_handler_pt  handler;      /* ngx_http_foodsvc_conf_range */
+    ngx_uint_t                min, max;
+    const char               *unit;
+} ngx_http_foodsvc_range_t;
+
+char *ngx_http_foodsvc_conf_range(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_foodsvc_check_role(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf);
 ngx_int_t ngx_http_foodsvc_check_all(ngx_conf_t *cf);
 

@@ -15,6 +15,15 @@ static char *ngx_http_foodsvc_merge_loc_conf(ngx_conf_t *cf, void *parent, void 
 
 #define NGX_HTTP_FOODSVC_ANYWHERE  NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
 
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_body_range = { ngx_http_foodsvc_conf_range, 1, 16 * 1024 * 1024, "bytes" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_depth_range = { ngx_http_foodsvc_conf_range, 1, 512, "levels" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_answer_range = { ngx_http_foodsvc_conf_range, 1, 16 * 1024 * 1024, "bytes" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_deadline_range = { ngx_http_foodsvc_conf_range, 10, 600000, "ms" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_health_range = { ngx_http_foodsvc_conf_range, 10, 60000, "ms" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_ttl_range = { ngx_http_foodsvc_conf_range, 0, 2000, "ms" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_page_range = { ngx_http_foodsvc_conf_range, 1, 1000, "orders" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_retry_range = { ngx_http_foodsvc_conf_range, 0, 86400, "s" };
+
 
 static ngx_command_t  ngx_http_foodsvc_commands[] = {
 
@@ -89,49 +98,49 @@ static ngx_command_t  ngx_http_foodsvc_commands[] = {
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_foodsvc_loc_conf_t, json.max_size), NULL },
+      offsetof(ngx_http_foodsvc_loc_conf_t, json.max_size), &ngx_http_foodsvc_body_range },
 
     { ngx_string("foodsvc_max_depth"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_foodsvc_loc_conf_t, json.max_depth), NULL },
+      offsetof(ngx_http_foodsvc_loc_conf_t, json.max_depth), &ngx_http_foodsvc_depth_range },
 
     { ngx_string("foodsvc_max_answer"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_foodsvc_loc_conf_t, max_answer), NULL },
+      offsetof(ngx_http_foodsvc_loc_conf_t, max_answer), &ngx_http_foodsvc_answer_range },
 
     { ngx_string("foodsvc_deadline"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_foodsvc_loc_conf_t, deadline), NULL },
+      offsetof(ngx_http_foodsvc_loc_conf_t, deadline), &ngx_http_foodsvc_deadline_range },
 
     { ngx_string("foodsvc_health_timeout"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_foodsvc_loc_conf_t, health_timeout), NULL },
+      offsetof(ngx_http_foodsvc_loc_conf_t, health_timeout), &ngx_http_foodsvc_health_range },
 
     { ngx_string("foodsvc_url_ttl"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_foodsvc_loc_conf_t, url_ttl), NULL },
+      offsetof(ngx_http_foodsvc_loc_conf_t, url_ttl), &ngx_http_foodsvc_ttl_range },
 
     { ngx_string("foodsvc_page"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_foodsvc_loc_conf_t, page), NULL },
+      offsetof(ngx_http_foodsvc_loc_conf_t, page), &ngx_http_foodsvc_page_range },
 
     { ngx_string("foodsvc_retry_after"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_foodsvc_loc_conf_t, retry_after), NULL },
+      offsetof(ngx_http_foodsvc_loc_conf_t, retry_after), &ngx_http_foodsvc_retry_range },
 
       ngx_null_command
 };
@@ -307,10 +316,6 @@ ngx_http_foodsvc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->role == NGX_HTTP_FOODSVC_NONE) {
         return NGX_CONF_OK;
-    }
-
-    if (ngx_http_foodsvc_check_limits(cf, conf) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
     }
 
     return ngx_http_foodsvc_check_role(cf, conf);

@@ -263,7 +263,7 @@ none": it must be there and readable by root
 === TEST 31: a remembered address may be 2 s old, not more
 --- location: location / { foodsvc order; foodsvc_url_ttl 3s; }
 --- error_log
-foodsvc_url_ttl is 3000: it must be from 0 to 2000 ms for the location with the role in
+foodsvc_url_ttl is 3000: it must be from 0 to 2000 ms in
 
 
 === TEST 32: a certificate's file without one
