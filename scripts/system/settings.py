@@ -107,7 +107,7 @@ class Settings:
             raise Trouble(f"PARTNERS={self.partners}: it is one of {', '.join(PARTNERS)}")
         if self.partners == "prism" and not self.prism():
             raise Trouble("PARTNERS=prism: Prism is not installed; run: scripts/setup prism")
-        self.speed = self._number("SPEED", self.saved.get("speed", DEFAULT_SPEED), float)
+        self.speed = self._number("SPEED", DEFAULT_SPEED, float)
         self.orderds = self._number("ORDERDS", 1, int)
         return self
 

@@ -248,10 +248,16 @@ class System:
         if "prism" in parts:
             say("  Prism answers for CustomerService, DeliveryService and KitchenService, from specs/; the simulator is the "
                 "card company.\n  No driver and no kitchen reports: foodctl respond ORDER STATUS does")
+        if settings.partners == "none":
+            say(f"  partners of yours are expected at {self._partners_ports()}")
         if "nginx" in parts:
             urls = settings.service_urls()
             say(f"  OrderService {urls['OrderService']}  PaymentService {urls['PaymentService']}")
         say(f"  everything a client needs: . {os.path.relpath(settings.run)}/env")
+
+    def _partners_ports(self):
+        return "127.0.0.1: " + ", ".join(str(self.settings.ports[name]) for name in
+                                         ("customer", "delivery", "kitchen", "card"))
 
     # down
 
@@ -352,6 +358,9 @@ class System:
             pids = [str(pid) for program in programs for pid in self.pids(program)]
             where = settings.given.get(part) and "a server given by its url"
             if not where and programs[0] not in groups or part == "prism" and settings.partners != "prism":
+                continue
+            if part == "sim" and settings.partners == "none":
+                say(f"{'sim':8} {'not here (PARTNERS=none)':30} {'':18} yours at {self._partners_ports()}")
                 continue
             where = where or ", ".join(str(settings.ports[name]) for name in self._ports(part))
             wrong = health.CHECKS[part](settings) if pids or part in settings.given else "not running"
