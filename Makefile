@@ -173,6 +173,10 @@ pid-%:          ## the process ids of one part
 
 # Testing
 
+# What can be said through a proxy that reads and rewrites all bodies: no broken JSON, no broken connections.
+PROXIED = $(addprefix t/flow/,test_010_happy_path.py test_020_order_service.py test_030_payment_service.py \
+    test_050_events.py test_060_foreign_writers.py test_070_outages.py test_080_secrets.py)
+
 .PHONY: test unit asan bench
 test: setup-tests ## all tests, on servers of their own; T="t/200-orders.t t/flow/test_010_happy_path.py" runs some
 	@+$(MAKE) --no-print-directory build unit-programs
@@ -183,6 +187,11 @@ unit: setup     ## the unit tests alone
 asan: setup-tests ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
+.PHONY: schemathesis prism-proxy
+schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1
+	@+EXAMPLES=$(or $(EXAMPLES),1000) $(MAKE) --no-print-directory test T=t/flow/test_110_schemathesis.py
+prism-proxy:    ## flow tests with Prism before both services, which checks every answer
+	@+PROXY=prism $(MAKE) --no-print-directory test T="$(or $(T),$(PROXIED))"
 bench:          ## measure what this machine does, against nginx's own return 200
 	@scripts/setup run bench
 	@+$(MAKE) --no-print-directory build
