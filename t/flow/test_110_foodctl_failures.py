@@ -177,9 +177,11 @@ def test_an_unknown_order(system):
 
 
 def test_an_unknown_queue():
-    bad("queue", "send", "{}", "--queue", "nobody", code=1, says='RabbitMQ has no queue "nobody"')
-    bad("queue", "listen", "nobody", code=1, says='RabbitMQ has no queue "nobody"')
-    bad("queue", "listen", "nobody", "--take", code=1, says='RabbitMQ has no queue "nobody"')
+    queue = f"Nobody-{uuid.uuid4()}"        # a name that no other test's payment has made a queue of
+    says = f'RabbitMQ has no queue "{queue}"'
+    bad("queue", "send", "{}", "--queue", queue, code=1, says=says)
+    bad("queue", "listen", queue, code=1, says=says)
+    bad("queue", "listen", queue, "--take", code=1, says=says)
 
 
 def test_an_order_that_cannot_be_cancelled(system):
