@@ -1,13 +1,16 @@
 """foodctl when something is wrong: one line that says what to do, exit 2 for a wrong question and 1 for a failure."""
 
+import http.server
+import json
 import os
 import re
 import subprocess
+import threading
 import uuid
 
 import pytest
 
-from foodctl import FOODCTL, bad, closed_port, environment
+from foodctl import FOODCTL, bad, closed_port, environment, from_json, good, run
 
 SOME = "01a20869-b77a-7000-a231-1fc5d3d2d7fc"
 NOWHERE = f"127.0.0.1:{closed_port()}"
@@ -216,3 +219,94 @@ def test_what_a_killed_process_left_is_not_complained_about():
     result = subprocess.run(["bash", "-c", script, FOODCTL], env=environment({}), cwd="/", capture_output=True,
                             text=True, timeout=30, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+ESCAPE = "\x1b]0;x\x07\x9b31m\x7f"        # a window's title, and a colour by a C1 control
+ESCAPED = r"\x1b]0;x\x07\xc2\x9b31m\x7f"
+
+
+def harmless(text):
+    return not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+
+
+@pytest.fixture
+def speaker():
+    """The url of a server whose answers speak to terminals, and have members of wrong types."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        """All paths."""
+
+        def do_GET(self):
+            """Any order, the list of orders, health."""
+            answer = {"id": ESCAPE, "status": "delivered", "updated": [{"status": ESCAPE}, 5, None],
+                      "items": [{"product": ESCAPE, "quantity": "x"}, 4], "version": ESCAPE, "cert_remaining_days": 1,
+                      "resources": [{"name": ESCAPE, "status": True}, 7], "detail": ESCAPE}
+            body = json.dumps([answer, 3, None] if self.path.endswith("orders") else answer).encode()
+            self.send_response(500 if SOME in self.path else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Says nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_no_answer_speaks_to_the_terminal(speaker):
+    urls = {"ORDER_URL": speaker, "PAYMENT_URL": speaker}
+    for arguments in (["health"], ["order", "list"], ["order", "show", str(uuid.uuid4())],
+                      ["order", "watch", str(uuid.uuid4())]):
+        shown = run(*arguments, **urls).stdout
+        assert ESCAPED in shown and harmless(shown)
+        shown = run(*arguments, "--json", **urls).stdout
+        assert harmless(shown) and ESCAPE in [text for line in shown.splitlines() for text in strings(json.loads(line))]
+    assert harmless(bad("order", "show", SOME, code=1, says="status 500", **urls))
+
+
+def strings(value):
+    """All texts in a JSON value."""
+    if isinstance(value, str):
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for one in inside for text in strings(one)]
+
+
+def test_no_entry_speaks_to_the_terminal(system):
+    order_id, marks = str(uuid.uuid4()), [b"foodsvc:deleted:{\x1b[31m}", b"foodsvc:deleted:{\xff}", b"foodsvc:deleted:"]
+    service = {"_id": ESCAPE[:20], "url": "http://" + ESCAPE}
+    system.redis.set(order_id, json.dumps({"status": ESCAPE}, ensure_ascii=False))
+    for mark in marks:
+        system.redis.set(mark, "1")
+    system.db.service_urls.insert_one(service)
+    try:
+        listed = good("cache", "list")
+        assert ESCAPED in listed and harmless(listed) and "deleted:{\\x1b" not in listed
+        assert harmless(good("cache", "show", order_id)) and harmless(good("cache", "list", "--json"))
+        assert from_json("cache", "show", order_id)["value"] == {"status": ESCAPE}
+        assert harmless(good("urls", "list")) and harmless(good("urls", "list", "--json"))
+    finally:
+        system.redis.delete(order_id, *marks)
+        system.db.service_urls.delete_one({"_id": service["_id"]})
+
+
+def test_what_is_read_in_part_is_not_used(tmp_path):
+    """A file of addresses that ends in an address cut short; standard input that cannot be read."""
+    cut = "CustomerService=http://127.0.0.1:80"
+    (tmp_path / "long").write_text("#" + "x" * (65536 - 2 - len(cut)) + "\n" + cut + "02\n")
+    bad("urls", "load", str(tmp_path / "long"), code=2, says="is larger than 64 KB")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    result = subprocess.run([FOODCTL, "queue", "send", "-"], env=environment({}), cwd="/", stdin=folder,
+                            capture_output=True, text=True, timeout=30, check=False)
+    os.close(folder)
+    assert (result.returncode, result.stdout) == (1, "") and "cannot be read: nothing was sent" in result.stderr
+
+
+def test_an_env_that_is_a_pipe_holds_nobody(tmp_path):
+    (tmp_path / "build/run").mkdir(parents=True)
+    os.mkfifo(tmp_path / "build/run/env")
+    bad("order", "list", code=1, says="ORDER_URL is not set and there is no build/run/env", cwd=tmp_path,
+        ORDER_URL=None)

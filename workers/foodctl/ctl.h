@@ -61,14 +61,23 @@ const char *ctl_place(const char *url);
 
 /* Colours are wanted: standard output is a terminal that knows them, and NO_COLOR is not set. */
 bool ctl_colours(void);
-/* The text, green or red where colours are wanted. */
+/* The text, which may be anybody's, green or red where colours are wanted. */
 void ctl_paint(const char *text, bool good);
 /* Prints JSON in one line (--json) and a line's end. */
 void ctl_print_json(const json_t *value);
 /* The same; takes the reference. */
 void ctl_print_json_new(json_t *value);
-/* Bytes of anybody's: what is no printable UTF-8 becomes \xNN, so that they can't speak to the terminal. */
-void ctl_print_bytes(const char *text, size_t len);
+/* The same in several lines, for people. */
+void ctl_print_json_lines(const json_t *value);
+/* JSON that is written already, and a line's end. */
+void ctl_print_json_text(const char *text);
+/*
+ * Bytes of anybody's: what is no printable UTF-8 becomes \xNN, so that they can't speak to the terminal. All that comes
+ * from a server is printed by this one or the next. Returns how many columns it took.
+ */
+size_t ctl_print_bytes(const char *text, size_t len);
+/* A text of anybody's; behind it blanks up to the width. */
+void ctl_print_text(const char *text, size_t width);
 
 /* --- ctl_http.c --- */
 

@@ -19,8 +19,9 @@ static const char *const ctl_key_names[] = { "url", "order", "deleted" };
 static ctl_key_e
 ctl_key_kind(const char *key, size_t len)
 {
-    const char     *format = FOODSVC_CACHE_TOMBSTONE_FORMAT;
-    char            id[FOODSVC_UUID_TEXT + 1], err[128];
+    const char      format[] = FOODSVC_CACHE_TOMBSTONE_FORMAT;
+    char            id[FOODSVC_UUID_TEXT + 1], mark[96], err[128];
+    size_t          head = strcspn(format, "%");
     foodsvc_uuid_t  uuid;
 
     for (size_t i = 0; ctl_word(CTL_WORDS_SERVICE, i) != NULL; i++) {
@@ -31,7 +32,13 @@ ctl_key_kind(const char *key, size_t len)
     if (foodsvc_uuid_parse(key, len, &uuid, err, sizeof(err)) && strcmp(foodsvc_uuid_format(&uuid, id), key) == 0) {
         return CTL_KEY_ORDER;
     }
-    return strncmp(key, format, strcspn(format, "%")) == 0 ? CTL_KEY_DELETED : CTL_KEY_FOREIGN;
+    if (len <= head || strncmp(key, format, head) != 0
+        || !foodsvc_uuid_parse(key + head, strcspn(key + head, "}"), &uuid, err, sizeof(err)))
+    {
+        return CTL_KEY_FOREIGN;
+    }
+    snprintf(mark, sizeof(mark), format, foodsvc_uuid_format(&uuid, id));
+    return strlen(mark) == len && memcmp(key, mark, len) == 0 ? CTL_KEY_DELETED : CTL_KEY_FOREIGN;
 }
 
 /* Calls `found` for each key that is ours; the same one may come twice. False: told, by it or here. */
@@ -49,14 +56,14 @@ ctl_cache_scan(const ctl_t *ctl, redisContext *redis,
         if (reply == NULL) {
             return false;
         }
-        if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+        if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->str == NULL) {
             freeReplyObject(reply);
             ctl_fail("%s: REDIS_URL leads to something that is not Redis", ctl->command);
             return false;
         }
         for (size_t i = 0; ok && i < reply->element[1]->elements; i++) {
             const redisReply *key = reply->element[1]->element[i];
-            ctl_key_e         kind = ctl_key_kind(key->str, key->len);
+            ctl_key_e         kind = key->str == NULL ? CTL_KEY_FOREIGN : ctl_key_kind(key->str, key->len);
 
             ok = kind == CTL_KEY_FOREIGN || found(ctl, redis, key->str, kind, ctx);
         }
@@ -142,7 +149,8 @@ ctl_cache_line(const json_t *entry)
     if (kind == CTL_KEY_DELETED) {
         puts("deleted");
     } else if (kind == CTL_KEY_ORDER) {
-        puts(status != NULL ? status : "(no order: the next reader takes it from MongoDB)");
+        ctl_print_text(status != NULL ? status : "(no order: the next reader takes it from MongoDB)", 0);
+        putchar('\n');
     } else {
         ctl_print_bytes(json_string_value(value), json_string_length(value));
         putchar('\n');
@@ -243,10 +251,10 @@ ctl_cache_show(ctl_t *ctl)
         printf("expires in %lld s\n", (long long) json_integer_value(json_object_get(entry, "ttl")));
         if (json_is_string(value)) {
             ctl_print_bytes(json_string_value(value), json_string_length(value));
+            putchar('\n');
         } else {
-            json_dumpf(value, stdout, JSON_INDENT(2));
+            ctl_print_json_lines(value);
         }
-        putchar('\n');
     }
     json_decref(entry);
     return CTL_OK;

@@ -9,9 +9,12 @@
 static void
 ctl_health_line(const char *name, bool good, const char *more)
 {
-    printf("%-24s ", name);
+    ctl_print_text(name, 24);
+    putchar(' ');
     ctl_paint(good ? "ok" : "DOWN", good);
-    printf("%s%s\n", *more ? good ? "      " : "    " : "", more);
+    fputs(*more ? good ? "      " : "    " : "", stdout);
+    ctl_print_text(more, 0);
+    putchar('\n');
 }
 
 /* The lines of one service's answer. Returns how many of the things it needs are down. */

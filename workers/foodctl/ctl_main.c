@@ -68,6 +68,11 @@ ctl_tell(int code, const char *format, va_list args)
     }
     ctl_hide_logins(text);
     for (char *c = text; *c != '\0'; c++) {
+        /* U+0080..9F are controls, too */
+        if ((unsigned char) c[0] == 0xc2 && (unsigned char) c[1] >= 0x80 && (unsigned char) c[1] < 0xa0) {
+            *c++ = ' ';
+            *c = ' ';
+        }
         *c = iscntrl((unsigned char) *c) ? ' ' : *c;
     }
     fflush(stdout);         /* so that on a terminal the reason comes last */

@@ -33,19 +33,29 @@ ctl_text(const json_t *order, const char *member)
 static void
 ctl_order_print(const json_t *order)
 {
+    static const char *const lines[][2] = {
+        { "id", "id" }, { "status", "status" }, { "created", "created" }, { "customer", "customer_id" },
+        { "delivery", "delivery_id" }, { "kitchen", "kitchen_id" }
+    };
     const json_t *items = json_object_get(order, "items"), *updated = json_object_get(order, "updated"), *one;
     size_t        i;
 
-    printf("id        %s\nstatus    %s\ncreated   %s\ncustomer  %s\ndelivery  %s\nkitchen   %s\n",
-           ctl_text(order, "id"),
-           ctl_text(order, "status"), ctl_text(order, "created"), ctl_text(order, "customer_id"),
-           ctl_text(order, "delivery_id"), ctl_text(order, "kitchen_id"));
+    for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        printf("%-10s", lines[i][0]);
+        ctl_print_text(ctl_text(order, lines[i][1]), 0);
+        putchar('\n');
+    }
     json_array_foreach(items, i, one) {
-        printf("item      %lld x %s\n", (long long) json_integer_value(json_object_get(one, "quantity")),
-               ctl_text(one, "product"));
+        printf("item      %lld x ", (long long) json_integer_value(json_object_get(one, "quantity")));
+        ctl_print_text(ctl_text(one, "product"), 0);
+        putchar('\n');
     }
     json_array_foreach(updated, i, one) {
-        printf("update    %s  %s\n", ctl_text(one, "when"), ctl_text(one, "status"));
+        fputs("update    ", stdout);
+        ctl_print_text(ctl_text(one, "when"), 0);
+        fputs("  ", stdout);
+        ctl_print_text(ctl_text(one, "status"), 0);
+        putchar('\n');
     }
 }
 
@@ -198,7 +208,8 @@ ctl_order_place(ctl_t *ctl)
     if (ctl->json) {
         ctl_print_json(answer.json);
     } else if (ctl->quiet) {
-        puts(ctl_text(answer.json, "id"));
+        ctl_print_text(ctl_text(answer.json, "id"), 0);
+        putchar('\n');
     } else {
         ctl_order_print(answer.json);
     }
@@ -221,7 +232,11 @@ ctl_order_list(ctl_t *ctl)
         ctl_print_json(answer.json);
     } else {
         json_array_foreach(answer.json, i, order) {
-            printf("%s  %-17s  %s\n", ctl_text(order, "id"), ctl_text(order, "status"), ctl_text(order, "created"));
+            ctl_print_text(ctl_text(order, "id"), 0);
+            fputs("  ", stdout);
+            ctl_print_text(ctl_text(order, "status"), 19);
+            ctl_print_text(ctl_text(order, "created"), 0);
+            putchar('\n');
         }
     }
     ctl_answer_free(&answer);

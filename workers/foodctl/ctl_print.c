@@ -18,19 +18,49 @@ void
 ctl_paint(const char *text, bool good)
 {
     if (ctl_colours()) {
-        printf("\033[%dm%s\033[0m", good ? 32 : 31, text);
+        printf("\033[%dm", good ? 32 : 31);
+        ctl_print_text(text, 0);
+        fputs("\033[0m", stdout);
     } else {
-        fputs(text, stdout);
+        ctl_print_text(text, 0);
     }
+}
+
+/* JSON leaves DEL and the C1 controls (U+0080..9F) as they are; they are in strings alone, where \u stands for them. */
+void
+ctl_print_json_text(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *) text; *c != '\0'; c++) {
+        if (c[0] == 0x7f) {
+            fputs("\\u007f", stdout);
+        } else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) {
+            printf("\\u%04x", *++c);
+        } else {
+            putchar(*c);
+        }
+    }
+    putchar('\n');
+}
+
+static void
+ctl_print_json_as(const json_t *value, size_t flags)
+{
+    char *text = json_dumps(value, flags | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+
+    ctl_print_json_text(text ? text : "null");
+    free(text);
 }
 
 void
 ctl_print_json(const json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    ctl_print_json_as(value, JSON_COMPACT);
+}
 
-    puts(text ? text : "null");
-    free(text);
+void
+ctl_print_json_lines(const json_t *value)
+{
+    ctl_print_json_as(value, JSON_INDENT(2));
 }
 
 void
@@ -60,9 +90,11 @@ ctl_printable(const unsigned char *text, size_t len)
     return more + 1;
 }
 
-void
+size_t
 ctl_print_bytes(const char *text, size_t len)
 {
+    size_t columns = 0;
+
     for (size_t i = 0; i < len; ) {
         size_t n = ctl_printable((const unsigned char *) text + i, len - i);
 
@@ -71,6 +103,16 @@ ctl_print_bytes(const char *text, size_t len)
         } else {
             fwrite(text + i, 1, n, stdout);
         }
+        columns += n > 0 ? 1 : 4;
         i += n > 0 ? n : 1;
+    }
+    return columns;
+}
+
+void
+ctl_print_text(const char *text, size_t width)
+{
+    for (size_t columns = ctl_print_bytes(text, strlen(text)); columns < width; columns++) {
+        putchar(' ');
     }
 }

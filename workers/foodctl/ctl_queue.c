@@ -94,6 +94,11 @@ ctl_queue_body(const char *arg, size_t *len)
         memcpy(text + *len, chunk, n);
         *len += n;
     }
+    if (ferror(stdin)) {
+        free(text);
+        ctl_fail("standard input cannot be read: nothing was sent");
+        return NULL;
+    }
     return text != NULL ? text : strdup("");
 }
 
@@ -150,7 +155,7 @@ ctl_respond_send(ctl_t *ctl, const char *id, const json_t *order, foodsvc_status
                                                                                 message_id);
     if (code == CTL_OK) {
         if (ctl->json) {
-            puts(body);
+            ctl_print_json_text(body);
         } else {
             printf("%s sent to %s for order %s\n", foodsvc_status_name(status), FOODSVC_QUEUE, id);
         }

@@ -5,6 +5,7 @@
  * says where the API key is sent.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,12 +59,15 @@ ctl_settings_line(ctl_t *ctl, char *line)
 static FILE *
 ctl_settings_open(const char *path)
 {
-    FILE        *file = fopen(path, "re");
+    int          fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    /* a pipe of somebody's must not hold us */
     struct stat  info;
+    FILE        *file = NULL;
 
-    if (file != NULL && (fstat(fileno(file), &info) != 0 || (info.st_uid != geteuid() && info.st_uid != 0))) {
-        fclose(file);
-        file = NULL;
+    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && (info.st_uid == geteuid() || info.st_uid == 0)) {
+        file = fdopen(fd, "r");
+    }
+    if (file == NULL && fd >= 0) {
+        close(fd);
     }
     return file;
 }

@@ -157,14 +157,14 @@ ctl_urls_lines(ctl_urls_t *urls, const char *path, char *text)
 static int
 ctl_urls_file(ctl_urls_t *urls, const char *path)
 {
-    static char  text[CTL_URLS_FILE + 1];
+    static char  text[CTL_URLS_FILE + 2];
     FILE        *file = fopen(path, "re");
     json_t      *json;
     size_t       len, before = urls->n;
     bool         ok;
 
     errno = 0;
-    len = file != NULL ? fread(text, 1, CTL_URLS_FILE, file) : 0;
+    len = file != NULL ? fread(text, 1, CTL_URLS_FILE + 1, file) : 0;
     ok = file != NULL && !ferror(file);
     if (!ok) {
         ctl_fail("urls load: %s cannot be read (%s): name a file, or NAME=URL", path,
@@ -175,6 +175,9 @@ ctl_urls_file(ctl_urls_t *urls, const char *path)
     }
     if (!ok) {
         return CTL_FAILED;
+    }
+    if (len > CTL_URLS_FILE) {
+        return ctl_misused("%s is larger than %d KB: that is no file of addresses", path, CTL_URLS_FILE >> 10);
     }
     text[len] = '\0';
     json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
@@ -305,7 +308,10 @@ ctl_urls_list(ctl_t *ctl)
         if (ctl->json) {
             json_object_set_new(all, urls[i].name, json_string(urls[i].url));
         } else {
-            printf("%-16s %s\n", urls[i].name, urls[i].url);
+            ctl_print_text(urls[i].name, 16);
+            putchar(' ');
+            ctl_print_text(urls[i].url, 0);
+            putchar('\n');
         }
     }
     if (ctl->json) {

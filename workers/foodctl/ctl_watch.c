@@ -47,7 +47,9 @@ ctl_watch_show(ctl_watch_t *watch, const char *status)
         fputs(watch->last[0] ? " > " : "", stdout);
         ctl_paint(status, !known || !ctl_watch_bad(watch->status));
     } else {
-        printf("%7.1f s  %s\n", seconds, status);
+        printf("%7.1f s  ", seconds);
+        ctl_print_text(status, 0);
+        putchar('\n');
     }
     fflush(stdout);
     snprintf(watch->last, sizeof(watch->last), "%s", status);
