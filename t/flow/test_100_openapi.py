@@ -39,6 +39,10 @@ def test_each_service_serves_its_own_without_a_key(system):
         spec = answer.json()
         assert spec["info"]["title"] == name
         assert spec["info"]["version"] == api.get("/health").json()["version"]
+        for path in ("/docs", "/docs/index.html"):
+            headers = api.get(path, key=False).headers
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["Content-Security-Policy"].startswith("default-src 'self'")
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "HEAD", "OPTIONS", "TRACE"])
