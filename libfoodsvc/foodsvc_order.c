@@ -139,6 +139,17 @@ static bool heard_from(const foodsvc_order_t *order, source_e source)
     return false;
 }
 
+/* The customer cancelled it, at whatever it stands now. Only a scheduled delivery can be cancelled: there is one. */
+static bool was_cancelled(const foodsvc_order_t *order)
+{
+    for (size_t i = 0; i < order->nupdated; i++) {
+        if (order->updated[i].status == FOODSVC_ORDER_CANCELLED) {
+            return true;
+        }
+    }
+    return order->status == FOODSVC_ORDER_CANCELLED;
+}
+
 /* paymentFailed, but the money came after all. */
 static bool paid_after_failed(const foodsvc_order_t *order)
 {
@@ -265,6 +276,18 @@ static unsigned owes_on_path(const foodsvc_order_t *order)
     return owes;
 }
 
+/* The delivery's cancel; where its id was lost on the way, that first: without it a driver would come for nothing. */
+static unsigned owes_delivery_cancel(const foodsvc_order_t *order)
+{
+    if (order->settled & FOODSVC_OWES_DELIVERY_CANCEL) {
+        return FOODSVC_OWES_NOTHING;
+    }
+    if (order->has_delivery_id) {
+        return FOODSVC_OWES_DELIVERY_CANCEL;
+    }
+    return was_cancelled(order) ? FOODSVC_OWES_DELIVERY : FOODSVC_OWES_NOTHING;
+}
+
 unsigned foodsvc_order_owes(const foodsvc_order_t *order)
 {
     unsigned owes = FOODSVC_OWES_NOTHING;
@@ -287,9 +310,7 @@ unsigned foodsvc_order_owes(const foodsvc_order_t *order)
         /* fall through */
 
     case FOODSVC_REIMBURSED:
-        if (order->has_delivery_id) {
-            owes |= FOODSVC_OWES_DELIVERY_CANCEL;
-        }
+        owes |= owes_delivery_cancel(order);
         break;
 
     default:

@@ -143,11 +143,13 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
  *     delivery_id
  *   driverAvailable or past it,      kitchen
  *     without a kitchen_id or a kitchen's status
- *   orderCancelled                   delivery cancel when there is a delivery_id, reimbursement; each until settled
+ *   orderCancelled                   delivery cancel, reimbursement; each until settled. Without a delivery_id: delivery,
+ *                                    the request again (same idempotency key), for the id that its cancel needs
  *   paymentFailed, and               reimbursement until settled
  *     paymentPaid after it
- *   reimbursed, with a delivery_id   delivery cancel until settled: the refund's event may come before the delivery
- *                                    could be cancelled (a service that has nothing to cancel says so)
+ *   reimbursed                       what orderCancelled owes for the delivery: the refund's event may come before the
+ *                                    delivery could be cancelled (a service that has nothing to cancel says so). Not
+ *                                    cancelled before: delivery cancel when there is a delivery_id
  *   delivered                        nothing
  */
 unsigned foodsvc_order_owes(const foodsvc_order_t *order);

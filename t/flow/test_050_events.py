@@ -116,6 +116,22 @@ def test_a_scheduled_delivery_without_an_id_is_asked_for_again_and_can_be_cancel
     assert system.history(order["id"]) == ["paymentPaid", "deliveryScheduled", "orderCancelled"]
 
 
+def test_a_cancelled_order_whose_deliverys_id_was_lost_still_cancels_the_delivery(system, partners):
+    order = system.place()
+    partners.say("delivery", Answer(202, b"the answer is lost"))
+    system.callback(order["id"], "paymentPaid")
+    wait_for(lambda: partners.calls_of("delivery", order["id"]), what="the first request")
+    system.queue.event(order["id"], "deliveryScheduled")
+    system.wait_status(order["id"], "deliveryScheduled")
+    assert system.order.post(f"/v1/orders/{order['id']}/cancel").status_code == 202
+    wait_for(lambda: partners.calls_of("reimburse", order["id"]), what="the refund, which doesn't wait for the delivery")
+    partners.reset()                # from now on its answers arrive
+    cancels = wait_for(lambda: partners.calls_of("delivery_cancel"), what="the delivery's cancel")
+    assert str(system.show(order["id"])["delivery_id"]) in cancels[0].path
+    assert {call.headers.get("Idempotency-Key") for call in partners.calls_of("delivery", order["id"])} \
+        == {f"{order['id']}-delivery"}
+
+
 def test_a_message_may_come_without_properties(system):
     order = system.paid()
     system.queue.send({"metadata": metadata(order["id"]), "status": "driverAvailable", "more": [1, {}]},
