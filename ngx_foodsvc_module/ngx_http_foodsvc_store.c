@@ -16,7 +16,7 @@
  * threads finish the writes that were accepted, up to a deadline, and fires what is left with UNAVAILABLE.
  * The store is closed only when all threads have ended: a pool must not go while a client of it is in use.
  *
- * The driver's messages come from any thread: they are kept in a short list and logged by the loop.
+ * The driver's messages come from any thread: they are kept, and logged by the loop (ngx_http_foodsvc_store_log.c).
  */
 #include "ngx_http_foodsvc_notify.h"
 #include "ngx_http_foodsvc_store_thread.h"
@@ -24,30 +24,20 @@
 
 #define NGX_HTTP_FOODSVC_STORE_MISC_THREADS  2
 #define NGX_HTTP_FOODSVC_STORE_GUARD         60000      /* ms; it is armed again while ops are outstanding */
-#define NGX_HTTP_FOODSVC_STORE_TEXTS         16
-#define NGX_HTTP_FOODSVC_STORE_TEXT          256
 
-
-typedef struct {
-    int                             level;
-    char                            text[NGX_HTTP_FOODSVC_STORE_TEXT];
-} ngx_http_foodsvc_store_text_t;
 
 typedef struct {
     foodsvc_store_t                *store;
     ngx_log_t                      *log;
     ngx_msec_t                      timeout;
     ngx_http_foodsvc_notify_t       notify;
+    ngx_http_foodsvc_store_log_t    texts;
     ngx_event_t                     guard;
     ngx_uint_t                      outstanding;    /* submitted and not yet fired */
-    ngx_uint_t                      away;           /* logged: MongoDB doesn't answer */
     ngx_http_foodsvc_store_group_t  groups[NGX_HTTP_FOODSVC_STORE_GROUPS];
 
-    pthread_mutex_t                 lock;           /* guards what follows */
+    pthread_mutex_t                 lock;           /* guards `done` */
     ngx_queue_t                     done;
-    ngx_http_foodsvc_store_text_t   texts[NGX_HTTP_FOODSVC_STORE_TEXTS];
-    ngx_uint_t                      ntexts;
-    ngx_uint_t                      lost;           /* texts for which there was no room */
 } ngx_http_foodsvc_store_t;
 
 
@@ -56,8 +46,6 @@ static void ngx_http_foodsvc_store_wake_handler(void *data);
 static void ngx_http_foodsvc_store_guard_handler(ngx_event_t *ev);
 static void ngx_http_foodsvc_store_finish(ngx_http_foodsvc_store_op_t *ops[], ngx_uint_t n);
 static void ngx_http_foodsvc_store_text(void *ctx, int level, const char *text);
-static void ngx_http_foodsvc_store_log_texts(void);
-static void ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_op_t *op);
 static void ngx_http_foodsvc_store_fire(ngx_http_foodsvc_store_op_t *op);
 static void ngx_http_foodsvc_store_fire_left(void);
 static ngx_uint_t ngx_http_foodsvc_store_join(ngx_msec_t wait, ngx_uint_t first, ngx_uint_t last);
@@ -65,12 +53,6 @@ static ngx_http_foodsvc_store_group_t *ngx_http_foodsvc_store_group(ngx_http_foo
 
 
 static ngx_http_foodsvc_store_t  ngx_http_foodsvc_store;
-
-static const char  *ngx_http_foodsvc_store_kinds[] = {
-    "insert of order", "find of order", "delete of order", "change of order", "page of orders", "change of payment",
-    "clearing of outbox mark", "url of", "address of", "ping"
-};
-
 
 ngx_int_t
 ngx_http_foodsvc_store_init_process(ngx_cycle_t *cycle, ngx_http_foodsvc_store_conf_t *conf)
@@ -84,7 +66,9 @@ ngx_http_foodsvc_store_init_process(ngx_cycle_t *cycle, ngx_http_foodsvc_store_c
     st->timeout = conf->timeout;
     ngx_queue_init(&st->done);
 
-    if (pthread_mutex_init(&st->lock, NULL) != 0) {
+    if (pthread_mutex_init(&st->lock, NULL) != 0
+        || ngx_http_foodsvc_store_log_init(&st->texts, cycle->log) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -161,7 +145,7 @@ ngx_http_foodsvc_store_submit(ngx_http_foodsvc_store_op_t *op)
     st = &ngx_http_foodsvc_store;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: submit %s %s%s",
-                   ngx_http_foodsvc_store_kinds[op->kind], op->id, op->payment_id);
+                   ngx_http_foodsvc_store_kind_name(op->kind), op->id, op->payment_id);
 
     group = ngx_http_foodsvc_store_group(op->kind);
 
@@ -250,7 +234,7 @@ ngx_http_foodsvc_store_wake_handler(void *data)
 
     st = data;
 
-    ngx_http_foodsvc_store_log_texts();
+    ngx_http_foodsvc_store_log_texts(&st->texts);
 
     ngx_queue_init(&done);
 
@@ -269,7 +253,7 @@ ngx_http_foodsvc_store_wake_handler(void *data)
 
         op = (ngx_http_foodsvc_store_op_t *) ngx_queue_data(q, ngx_http_foodsvc_op_t, queue);
 
-        ngx_http_foodsvc_store_log_result(op);
+        ngx_http_foodsvc_store_log_result(&st->texts, op);
         ngx_http_foodsvc_store_fire(op);
     }
 }
@@ -287,7 +271,7 @@ ngx_http_foodsvc_store_fire(ngx_http_foodsvc_store_op_t *op)
     }
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: done %s %s%s: %s",
-                   ngx_http_foodsvc_store_kinds[op->kind], op->id, op->payment_id, foodsvc_store_rc_name(op->rc));
+                   ngx_http_foodsvc_store_kind_name(op->kind), op->id, op->payment_id, foodsvc_store_rc_name(op->rc));
 
     if (op->op.done) {
         op->op.done(&op->op);
@@ -306,57 +290,7 @@ ngx_http_foodsvc_store_guard_handler(ngx_event_t *ev)
 }
 
 
-/* Each change between there and away once; what the server refuses or can't be read, each time, with its id. */
-
-static void
-ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_op_t *op)
-{
-    const char                *service;
-    foodsvc_store_rc_e         rc;
-    ngx_http_foodsvc_store_t  *st;
-
-    st = &ngx_http_foodsvc_store;
-
-    if (op->kind == NGX_HTTP_FOODSVC_STORE_RESOLVE) {
-        return;
-    }
-
-    rc = op->rc;
-    service = "";
-
-    if (op->kind == NGX_HTTP_FOODSVC_STORE_URL_FIND) {
-        service = op->u.url.url.name;
-
-        if (op->u.url.url.url[0] != '\0') {
-            rc = FOODSVC_STORE_OK;      /* MongoDB had the url: what went wrong is its name server's, and logged there */
-        }
-    }
-
-    switch (rc) {
-    case FOODSVC_STORE_UNAVAILABLE:
-    case FOODSVC_STORE_UNKNOWN:
-        if (!st->away) {
-            st->away = 1;
-            ngx_log_error(NGX_LOG_ERR, st->log, 0, "foodsvc: MongoDB is away: %s", op->err);
-        }
-        return;
-
-    case FOODSVC_STORE_FAILED:
-    case FOODSVC_STORE_UNREADABLE:
-        ngx_log_error(NGX_LOG_ERR, st->log, 0, "foodsvc: %s %s%s%s %s: %s", ngx_http_foodsvc_store_kinds[op->kind],
-                      op->id, op->payment_id, service, foodsvc_store_rc_name(rc), op->err);
-        return;
-
-    default:
-        if (st->away) {
-            st->away = 0;
-            ngx_log_error(NGX_LOG_NOTICE, st->log, 0, "foodsvc: MongoDB is back");
-        }
-    }
-}
-
-
-/* Any thread's: keeps a message of the driver for the loop. */
+/* Any thread's: a message of the driver, for the loop to log. */
 
 static void
 ngx_http_foodsvc_store_text(void *ctx, int level, const char *text)
@@ -365,54 +299,8 @@ ngx_http_foodsvc_store_text(void *ctx, int level, const char *text)
 
     st = ctx;
 
-    /* mongoc_log_level_t: 0 error, 1 critical, 2 warning, 3 message, then info, debug and trace */
-    if (level > 3) {
-        return;
-    }
-
-    pthread_mutex_lock(&st->lock);
-
-    if (st->ntexts < NGX_HTTP_FOODSVC_STORE_TEXTS) {
-        st->texts[st->ntexts].level = level;
-        (void) ngx_cpystrn((u_char *) st->texts[st->ntexts].text, (u_char *) text, NGX_HTTP_FOODSVC_STORE_TEXT);
-        st->ntexts++;
-
-    } else {
-        st->lost++;
-    }
-
-    pthread_mutex_unlock(&st->lock);
-
-    ngx_http_foodsvc_notify(&st->notify);
-}
-
-
-static void
-ngx_http_foodsvc_store_log_texts(void)
-{
-    ngx_uint_t                      i, n, lost, level;
-    ngx_http_foodsvc_store_t       *st;
-    ngx_http_foodsvc_store_text_t   texts[NGX_HTTP_FOODSVC_STORE_TEXTS];
-
-    st = &ngx_http_foodsvc_store;
-
-    pthread_mutex_lock(&st->lock);
-
-    n = st->ntexts;
-    lost = st->lost;
-    ngx_memcpy(texts, st->texts, n * sizeof(ngx_http_foodsvc_store_text_t));
-    st->ntexts = 0;
-    st->lost = 0;
-
-    pthread_mutex_unlock(&st->lock);
-
-    for (i = 0; i < n; i++) {
-        level = texts[i].level < 2 ? NGX_LOG_ERR : (texts[i].level == 2 ? NGX_LOG_WARN : NGX_LOG_INFO);
-        ngx_log_error(level, st->log, 0, "foodsvc: MongoDB's driver: %s", texts[i].text);
-    }
-
-    if (lost > 0) {
-        ngx_log_error(NGX_LOG_WARN, st->log, 0, "foodsvc: MongoDB's driver: %ui more messages", lost);
+    if (ngx_http_foodsvc_store_log_keep(&st->texts, level, text)) {
+        ngx_http_foodsvc_notify(&st->notify);
     }
 }
 
@@ -469,6 +357,7 @@ ngx_http_foodsvc_store_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_foodsvc_notify_done(&st->notify);
+    ngx_http_foodsvc_store_log_done(&st->texts);
     pthread_mutex_destroy(&st->lock);
 }
 
