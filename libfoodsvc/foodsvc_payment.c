@@ -183,10 +183,24 @@ static bool callback_moves(const foodsvc_payment_t *payment, foodsvc_payment_sta
     }
 }
 
+static void add_mark(foodsvc_payment_t *payment, int64_t when)
+{
+    foodsvc_payment_mark_t *mark;
+    foodsvc_uuid_t          id;
+
+    if (payment->noutbox == FOODSVC_PAYMENT_MARKS) {
+        payment->noutbox--;
+        memmove(&payment->outbox[0], &payment->outbox[1], payment->noutbox * sizeof(payment->outbox[0]));
+    }
+    mark = &payment->outbox[payment->noutbox++];
+    foodsvc_uuid_v4(&id);
+    foodsvc_uuid_format(&id, mark->id);
+    foodsvc_payment_event(payment->status, &mark->status);
+    mark->when = when;
+}
+
 static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    foodsvc_uuid_t event_id;
-
     if (change->status == FOODSVC_PENDING && payment->status == FOODSVC_PENDING) {
         return take_transaction(payment, change) ? FOODSVC_PAYMENT_WRITE : FOODSVC_PAYMENT_NOTHING;     /* no event */
     }
@@ -196,10 +210,7 @@ static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, con
     payment->status = change->status;
     payment->reimburse = payment->reimburse_taken = false;
     take_transaction(payment, change);
-
-    foodsvc_uuid_v4(&event_id);
-    foodsvc_uuid_format(&event_id, payment->outbox_id);
-    foodsvc_payment_event(payment->status, &payment->outbox_status);
+    add_mark(payment, change->when);
     return FOODSVC_PAYMENT_WRITE;
 }
 

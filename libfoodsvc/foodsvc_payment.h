@@ -37,6 +37,18 @@ bool foodsvc_metadata_set(foodsvc_metadata_t *metadata, const char *receiver, co
     const char *customer_id);                           /* copies; false: no memory, metadata cleared */
 void foodsvc_metadata_clear(foodsvc_metadata_t *metadata);
 
+/*
+ * A mark of the outbox: an event that was stored with the status and that the broker has not confirmed yet. The event
+ * is foodsvc_event_json() of the payment's metadata and the mark's status, its message_id the mark's id.
+ */
+typedef struct {
+    char                      id[FOODSVC_UUID_TEXT + 1];
+    foodsvc_status_e          status;
+    int64_t                   when;             /* ms: when it was stored */
+} foodsvc_payment_mark_t;
+
+#define FOODSVC_PAYMENT_MARKS   8       /* the most that a payment carries: more than its statuses can be */
+
 typedef struct {
     char                     *id;               /* the order id, owned */
     foodsvc_metadata_t        metadata;
@@ -46,9 +58,8 @@ typedef struct {
     int64_t                   created;          /* ms */
     bool                      reimburse;        /* a reimbursement was asked for: `reimburse` in the document */
     bool                      reimburse_taken;  /* and the card company has taken it */
-    /* The outbox mark: the event that is stored with the status and not yet confirmed by the broker. "" when none. */
-    char                      outbox_id[FOODSVC_UUID_TEXT + 1];     /* the event's message_id */
-    foodsvc_status_e          outbox_status;
+    foodsvc_payment_mark_t    outbox[FOODSVC_PAYMENT_MARKS];        /* oldest first: the order of their events */
+    size_t                    noutbox;
 } foodsvc_payment_t;
 
 foodsvc_payment_t *foodsvc_payment_new(void);
@@ -68,11 +79,11 @@ typedef struct {
     bool                      reimburse;        /* ACCEPTED, REFUSED: what was asked for was a reimbursement */
     bool                      has_transaction_id;
     foodsvc_uuid_t            transaction_id;   /* ACCEPTED, CALLBACK */
+    int64_t                   when;             /* ms: now */
 } foodsvc_payment_change_t;
 
 typedef enum {
-    FOODSVC_PAYMENT_WRITE,      /* payment was changed in memory: store it; a CALLBACK owes an event, its outbox_id
-                                   is fresh */
+    FOODSVC_PAYMENT_WRITE,      /* payment was changed in memory: store it; a CALLBACK owes the events of its outbox */
     FOODSVC_PAYMENT_PROCEED,    /* nothing to store, but ask the card company (again, with the same idempotency key) */
     FOODSVC_PAYMENT_NOTHING,    /* done before, or behind: success without effect */
     FOODSVC_PAYMENT_ILLEGAL     /* a reimbursement of what was not paid */
@@ -90,10 +101,10 @@ typedef enum {
  *              its callback decides
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: only reimbursed; failed: paid and
  *              reimbursed, and failed when there is no transaction_id: then only we had said no so far, and nobody was
- *              told by an event; paid: reimbursed; all else NOTHING. A written callback sets outbox_id (a new UUID v4),
- *              outbox_status, transaction_id, and ends reimburse. An event that still waits in the outbox gives way to
- *              the newer one, which says how the payment stands. `pending` for what is pending: WRITE of its
- *              transaction_id alone, when it differs or is missing.
+ *              told by an event; paid: reimbursed; all else NOTHING. A written callback adds a mark (a new UUID v4) to the
+ *              outbox, sets transaction_id, and ends reimburse. In a full outbox the oldest mark gives way: the newer
+ *              ones say how the payment stands. `pending` for what is pending: WRITE of its transaction_id alone, when
+ *              it differs or is missing.
  */
 foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change);
 

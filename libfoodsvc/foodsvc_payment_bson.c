@@ -2,7 +2,8 @@
  * The payment's document in MongoDB.
  *
  * Beside the contract's fields: `reimburse` (bool, a reimbursement runs), `reimburse_taken` (bool, the card company has
- * taken it) and `outbox` {id, status} (an event that the broker has not confirmed). transaction_id is absent until the
+ * taken it) and `outbox` [{id, status, when}] (events that the broker has not confirmed, oldest first; a
+ * single {id, status} is read as one of them). transaction_id is absent until the
  * card company gave one. `rev` is the store's.
  */
 #include <stdio.h>
@@ -20,15 +21,36 @@ static bool append_metadata(const foodsvc_metadata_t *metadata, bson_t *doc)
            && bson_append_document_end(doc, &part);
 }
 
+static bool append_mark(const foodsvc_payment_mark_t *mark, uint32_t at, bson_t *list)
+{
+    bson_t      part;
+    char        text[16];
+    const char *key;
+
+    bson_uint32_to_string(at, &key, text, sizeof(text));
+    return bson_append_document_begin(list, key, -1, &part)
+           && bson_append_utf8(&part, "id", -1, mark->id, -1)
+           && bson_append_utf8(&part, "status", -1, foodsvc_status_name(mark->status), -1)
+           && bson_append_date_time(&part, "when", -1, mark->when)
+           && bson_append_document_end(list, &part);
+}
+
 static bool append_outbox(const foodsvc_payment_t *payment, bson_t *doc)
 {
-    bson_t part;
+    bson_t list;
 
-    return payment->outbox_id[0] == '\0'
-           || (bson_append_document_begin(doc, "outbox", -1, &part)
-               && bson_append_utf8(&part, "id", -1, payment->outbox_id, -1)
-               && bson_append_utf8(&part, "status", -1, foodsvc_status_name(payment->outbox_status), -1)
-               && bson_append_document_end(doc, &part));
+    if (payment->noutbox == 0) {
+        return true;
+    }
+    if (!bson_append_array_begin(doc, "outbox", -1, &list)) {
+        return false;
+    }
+    for (size_t i = 0; i < payment->noutbox; i++) {
+        if (!append_mark(&payment->outbox[i], (uint32_t) i, &list)) {
+            return false;
+        }
+    }
+    return bson_append_array_end(doc, &list);
 }
 
 bool foodsvc_payment_to_bson(const foodsvc_payment_t *payment, bson_t *doc)
@@ -97,22 +119,45 @@ static bool read_status(const bson_iter_t *iter, foodsvc_payment_t *payment, cha
            || foodsvc_bson_bad(err, "status");
 }
 
+static bool read_mark(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
+{
+    foodsvc_payment_mark_t *mark;
+    bson_iter_t             when;
+    const char             *id = text_at(iter, "id");
+    const char             *status = text_at(iter, "status");
+
+    if (payment->noutbox == FOODSVC_PAYMENT_MARKS) {
+        snprintf(err, FOODSVC_ERR, "outbox has more than %d marks", FOODSVC_PAYMENT_MARKS);
+        return false;
+    }
+    mark = &payment->outbox[payment->noutbox++];
+    if (id == NULL || id[0] == '\0' || strlen(id) > FOODSVC_UUID_TEXT) {
+        return foodsvc_bson_bad(err, "outbox.id");
+    }
+    if (status == NULL || !foodsvc_status_parse(status, strlen(status), &mark->status)) {
+        return foodsvc_bson_bad(err, "outbox.status");
+    }
+    memcpy(mark->id, id, strlen(id) + 1);
+    mark->when = 0;
+    return !bson_iter_recurse(iter, &when) || !bson_iter_find(&when, "when") || foodsvc_bson_time(&when, &mark->when)
+           || foodsvc_bson_bad(err, "outbox.when");
+}
+
 static bool read_outbox(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
 {
-    const char *id, *status;
+    bson_iter_t list;
 
     if (BSON_ITER_HOLDS_NULL(iter)) {
         return true;
     }
-    id = text_at(iter, "id");
-    status = text_at(iter, "status");
-    if (id == NULL || id[0] == '\0' || strlen(id) > FOODSVC_UUID_TEXT) {
-        return foodsvc_bson_bad(err, "outbox.id");
+    if (!BSON_ITER_HOLDS_ARRAY(iter) || !bson_iter_recurse(iter, &list)) {
+        return read_mark(iter, payment, err);
     }
-    if (status == NULL || !foodsvc_status_parse(status, strlen(status), &payment->outbox_status)) {
-        return foodsvc_bson_bad(err, "outbox.status");
+    while (bson_iter_next(&list)) {
+        if (!read_mark(&list, payment, err)) {
+            return false;
+        }
     }
-    memcpy(payment->outbox_id, id, strlen(id) + 1);
     return true;
 }
 

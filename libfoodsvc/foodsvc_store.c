@@ -319,7 +319,7 @@ foodsvc_store_rc_e foodsvc_store_indexes(foodsvc_store_call_t *call, char err[FO
     foodsvc_store_rc_e  rc;
     bson_t             *created = BCON_NEW("key", "{", "created", BCON_INT32(-1), "_id", BCON_INT32(-1), "}",
         "name", "created_-1__id_-1");
-    bson_t             *outbox = BCON_NEW("key", "{", "outbox.id", BCON_INT32(1), "}", "name", "outbox.id_1",
+    bson_t             *outbox = BCON_NEW("key", "{", "outbox.when", BCON_INT32(1), "}", "name", "outbox.when_1",
         "sparse", BCON_BOOL(true));
 
     rc = create_index(call, FOODSVC_ORDERS, created, err);

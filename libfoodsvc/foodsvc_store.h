@@ -15,7 +15,7 @@
  * the claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over. A claim
  * for longer than anybody may claim is none (a clock was wrong): no debt waits for it.
  *
- * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}; payments {outbox.id: 1} sparse.
+ * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}; payments {outbox.when: 1} sparse.
  */
 #ifndef FOODSVC_STORE_H
 #define FOODSVC_STORE_H
@@ -133,7 +133,7 @@ typedef struct {
 
 void foodsvc_store_payments_change(foodsvc_store_t *store, foodsvc_store_payment_op_t *ops[], size_t nops);
 
-/* Clears outbox marks whose events the broker has confirmed: only where outbox.id still is that id. w=1. */
+/* Clears outbox marks, by id, whose events the broker has confirmed; a mark that is gone is no error. w=1. */
 typedef struct {
     char order_id[FOODSVC_UUID_TEXT + 1];
     char outbox_id[FOODSVC_UUID_TEXT + 1];
@@ -141,6 +141,26 @@ typedef struct {
 
 foodsvc_store_rc_e foodsvc_store_outbox_clear(foodsvc_store_t *store, const foodsvc_store_mark_t *marks, size_t nmarks,
     char err[FOODSVC_ERR]);
+
+#define FOODSVC_STORE_DUE   1000    /* the most payments that a call gives */
+
+/*
+ * Payments with an outbox mark that is older than `before`, the oldest mark first. Such a payment may have younger
+ * marks, too: their events go out in the order of the marks. What makes a mark's event is told with
+ * foodsvc_payment_mark_t; the mark is cleared when the broker has confirmed it.
+ */
+typedef struct {
+    int64_t             before;             /* in: ms */
+    size_t              limit;              /* in: 1..FOODSVC_STORE_DUE */
+    foodsvc_payment_t **payments;           /* out: owned by the caller (foodsvc_store_due_clear); NULL unless OK */
+    size_t              npayments;
+    size_t              skipped;            /* out: unreadable documents, of which err tells the last one's fault */
+    foodsvc_store_rc_e  rc;
+    char                err[FOODSVC_ERR];
+} foodsvc_store_due_t;
+
+void foodsvc_store_outbox_due(foodsvc_store_t *store, foodsvc_store_due_t *due);
+void foodsvc_store_due_clear(foodsvc_store_due_t *due);
 
 /* --- service_urls --- */
 

@@ -7,7 +7,8 @@
  *   foodsvc_store_bulk.c      one bulk of writes and what became of each
  *   foodsvc_store_orders.c    orders: insert, find, delete, page
  *   foodsvc_store_change.c    orders: changes and claims
- *   foodsvc_store_payments.c  payments and their outbox marks
+ *   foodsvc_store_payments.c  payments
+ *   foodsvc_store_outbox.c    their outbox marks: cleared, and found when they are old
  *   foodsvc_store_urls.c      service_urls
  */
 #ifndef FOODSVC_STORE_INT_H

@@ -1,9 +1,9 @@
 /*
- * Payments: inserted or changed under a condition (_id, status, reimburse, transaction_id, rev, as read), and the
- * outbox marks that say which event still has to be confirmed.
+ * Payments: inserted or changed under a condition (_id, status, reimburse, transaction_id, rev, as read).
  *
  * As with orders, the update is taken from the codec's document of the decided payment, only what differs is written,
- * and what we don't know stays. Clearing a mark leaves `rev` alone: it is no decision, and must not make one miss.
+ * and what we don't know stays. New marks are pushed onto the outbox as it is then: one that was cleared between the
+ * read and the write stays cleared.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,11 +37,78 @@ static bool transaction_differs(const foodsvc_payment_t *before, const foodsvc_p
             && memcmp(&before->transaction_id, &after->transaction_id, sizeof(after->transaction_id)) != 0);
 }
 
+static bool is_array(const bson_t *doc, const char *key)
+{
+    bson_iter_t  iter;
+
+    return bson_iter_init_find(&iter, doc, key) && BSON_ITER_HOLDS_ARRAY(&iter);
+}
+
+/* Was the mark there before? */
+static bool had_mark(const foodsvc_payment_t *before, const char *id, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < before->noutbox; i++) {
+        if (strlen(before->outbox[i].id) == len && memcmp(before->outbox[i].id, id, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool push_new(bson_t *each, const foodsvc_payment_t *before, const bson_t *decided)
+{
+    bson_iter_t  iter, list, mark;
+    char         text[16];
+    const char  *key;
+    uint32_t     n = 0;
+
+    if (!bson_iter_init_find(&iter, decided, "outbox") || !bson_iter_recurse(&iter, &list)) {
+        return false;
+    }
+    while (bson_iter_next(&list)) {
+        if (!bson_iter_recurse(&list, &mark) || !bson_iter_find(&mark, "id")) {
+            return false;
+        }
+        bson_uint32_to_string(n, &key, text, sizeof(text));
+        if (!had_mark(before, bson_iter_utf8(&mark, NULL), strlen(bson_iter_utf8(&mark, NULL)))) {
+            if (!bson_append_iter(each, key, -1, &list)) {
+                return false;
+            }
+            n++;
+        }
+    }
+    return true;
+}
+
+/* The new marks behind those that stand; an outbox of another shape, or with none, is written whole. */
+static bool change_outbox(bson_t *set, bson_t *push, const foodsvc_payment_t *before, const foodsvc_payment_t *after,
+    const bson_t *decided, const bson_t *doc)
+{
+    bson_t  outbox, each;
+
+    if (after->noutbox == 0
+        || (before->noutbox > 0
+            && strcmp(before->outbox[before->noutbox - 1].id, after->outbox[after->noutbox - 1].id) == 0)) {
+        return true;
+    }
+    if (!is_array(doc, "outbox")) {
+        return foodsvc_store_copy(set, "outbox", decided, "outbox");
+    }
+    return BSON_APPEND_DOCUMENT_BEGIN(push, "outbox", &outbox)
+        && BSON_APPEND_ARRAY_BEGIN(&outbox, "$each", &each)
+        && push_new(&each, before, decided)
+        && bson_append_array_end(&outbox, &each)
+        && BSON_APPEND_INT32(&outbox, "$slice", -FOODSVC_PAYMENT_MARKS)
+        && bson_append_document_end(push, &outbox);
+}
+
 static bson_t *update_of(const foodsvc_payment_t *before, const foodsvc_payment_t *after, const bson_t *doc,
     const foodsvc_store_job_t *job)
 {
     bson_t  *update = bson_new();
-    bson_t   decided = BSON_INITIALIZER, set = BSON_INITIALIZER, unset = BSON_INITIALIZER;
+    bson_t   decided = BSON_INITIALIZER, set = BSON_INITIALIZER, unset = BSON_INITIALIZER, push = BSON_INITIALIZER;
     bool     ok;
 
     ok = foodsvc_payment_to_bson(after, &decided)
@@ -51,12 +118,14 @@ static bson_t *update_of(const foodsvc_payment_t *before, const foodsvc_payment_
         && (before->reimburse_taken == after->reimburse_taken
             || change_field(&set, &unset, &decided, "reimburse_taken"))
         && (!transaction_differs(before, after) || change_field(&set, &unset, &decided, "transaction_id"))
-        && (strcmp(before->outbox_id, after->outbox_id) == 0 || change_field(&set, &unset, &decided, "outbox"))
+        && change_outbox(&set, &push, before, after, &decided, doc)
         && BSON_APPEND_DOCUMENT(update, "$set", &set)
-        && (bson_empty(&unset) || BSON_APPEND_DOCUMENT(update, "$unset", &unset));
+        && (bson_empty(&unset) || BSON_APPEND_DOCUMENT(update, "$unset", &unset))
+        && (bson_empty(&push) || BSON_APPEND_DOCUMENT(update, "$push", &push));
     bson_destroy(&decided);
     bson_destroy(&set);
     bson_destroy(&unset);
+    bson_destroy(&push);
     if (!ok) {
         bson_destroy(update);
         return NULL;
@@ -204,71 +273,4 @@ void foodsvc_store_payments_change(foodsvc_store_t *store, foodsvc_store_payment
         ops[i]->err[0] = '\0';
     }
     foodsvc_store_run(store, &payment_kind, (void **) ops, nops);
-}
-
-/* --- the outbox --- */
-
-static bool add_clear(mongoc_bulk_operation_t *bulk, const foodsvc_store_mark_t *mark, const bson_t *update)
-{
-    bson_t  filter = BSON_INITIALIZER;
-    bool    ok;
-
-    ok = BSON_APPEND_UTF8(&filter, "_id", mark->order_id) && BSON_APPEND_UTF8(&filter, "outbox.id", mark->outbox_id)
-        && mongoc_bulk_operation_update_one_with_opts(bulk, &filter, update, NULL, NULL);
-    bson_destroy(&filter);
-    return ok;
-}
-
-/* w=1: a mark that comes back after a failover is an event sent twice, which everybody here takes for one. */
-static mongoc_bulk_operation_t *clear_bulk(mongoc_collection_t *payments)
-{
-    mongoc_write_concern_t   *concern = mongoc_write_concern_new();
-    mongoc_bulk_operation_t  *bulk;
-    bson_t                    opts = BSON_INITIALIZER;
-
-    mongoc_write_concern_set_w(concern, 1);
-    BSON_APPEND_BOOL(&opts, "ordered", false);
-    mongoc_write_concern_append(concern, &opts);
-    bulk = mongoc_collection_create_bulk_operation_with_opts(payments, &opts);
-    bson_destroy(&opts);
-    mongoc_write_concern_destroy(concern);
-    return bulk;
-}
-
-foodsvc_store_rc_e foodsvc_store_outbox_clear(foodsvc_store_t *store, const foodsvc_store_mark_t *marks, size_t nmarks,
-    char err[FOODSVC_ERR])
-{
-    foodsvc_store_call_t      call;
-    foodsvc_store_rc_e        rc = FOODSVC_STORE_OK;
-    mongoc_collection_t      *payments;
-    mongoc_bulk_operation_t  *bulk;
-    bson_error_t              error;
-    bson_t                   *update;
-    size_t                    i;
-
-    foodsvc_store_say(err, "");
-    if (nmarks == 0) {
-        return rc;
-    }
-    if (!foodsvc_store_begin(store, &call, err)) {
-        return FOODSVC_STORE_UNAVAILABLE;
-    }
-    payments = foodsvc_store_collection(&call, FOODSVC_PAYMENTS);
-    bulk = clear_bulk(payments);
-    update = BCON_NEW("$unset", "{", "outbox", "", "}");
-    for (i = 0; rc == FOODSVC_STORE_OK && i < nmarks; i++) {
-        if (!add_clear(bulk, &marks[i], update)) {
-            foodsvc_store_say(err, "a mark doesn't fit into a command");
-            rc = FOODSVC_STORE_FAILED;
-        }
-    }
-    foodsvc_store_sent_reset();
-    if (rc == FOODSVC_STORE_OK && mongoc_bulk_operation_execute(bulk, NULL, &error) == 0) {
-        rc = foodsvc_store_error(&error, foodsvc_store_sent(), err);
-    }
-    bson_destroy(update);
-    mongoc_bulk_operation_destroy(bulk);
-    mongoc_collection_destroy(payments);
-    foodsvc_store_end(&call);
-    return rc;
 }

@@ -98,9 +98,12 @@ ngx_int_t ngx_http_foodsvc_relay(ngx_http_foodsvc_publish_op_t *op);
 
 /* --- the outbox (ngx_http_foodsvc_outbox.c) --- */
 
-/* The event of a payment's outbox mark is due: there is a mark, and this worker has not relayed it yet. */
-ngx_uint_t ngx_http_foodsvc_outbox_due(const foodsvc_payment_t *payment);
-/* That event; when the broker has confirmed it, the mark is cleared. NULL as above. */
-ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment);
+/*
+ * The first mark of a payment's outbox from which on events are due, in this order: when one is there that this worker
+ * has not relayed yet, from the first that it doesn't know as confirmed. payment->noutbox: none.
+ */
+size_t ngx_http_foodsvc_outbox_due(const foodsvc_payment_t *payment);
+/* The event of the i-th mark; when the broker has confirmed it, the mark is cleared. NULL as above. */
+ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment, size_t i);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * The outbox: the mark that a payment's document carries from the write of its status until the broker has confirmed
+ * The outbox: the marks that a payment's document carries from the write of a status until the broker has confirmed
  * the event of it.
  *
- * The mark is cleared behind the answer, so a repeat of a callback may still see it. Each worker remembers which
- * events it has relayed lately, so that such a repeat sends none again. That memory is only a saving: a mark that it
- * has forgotten, or that another worker relayed, is relayed again with the same message_id, and its consumer drops
- * the second.
+ * A mark is cleared behind the answer, so a repeat of a callback may still see it. Each worker remembers which events
+ * it has handed to the publisher lately, and which of them were confirmed, so that such a repeat sends none again, and
+ * that a newer event takes along, in their order, the older ones that may not have got there. That memory is only a
+ * saving: a mark that it has forgotten, or that another worker relayed, is relayed again with the same message_id, and
+ * its consumer drops the second.
  */
 #include "ngx_http_foodsvc_flow.h"
 
@@ -13,46 +14,87 @@
 #define NGX_HTTP_FOODSVC_RELAYED  1024
 
 
-static char *ngx_http_foodsvc_outbox_slot(const char *outbox_id);
+typedef struct {
+    char      id[FOODSVC_UUID_TEXT + 1];
+    unsigned  confirmed:1;
+} ngx_http_foodsvc_relayed_t;
+
+
+static ngx_http_foodsvc_relayed_t *ngx_http_foodsvc_outbox_slot(const char *id);
+static ngx_http_foodsvc_relayed_t *ngx_http_foodsvc_outbox_find(const char *id);
 static void ngx_http_foodsvc_outbox_relayed(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_outbox_clear(ngx_http_foodsvc_publish_op_t *event);
 
 
 /* Event loop. A newer id takes its slot over. */
-static char  ngx_http_foodsvc_relayed[NGX_HTTP_FOODSVC_RELAYED][FOODSVC_UUID_TEXT + 1];
+static ngx_http_foodsvc_relayed_t  ngx_http_foodsvc_relayed[NGX_HTTP_FOODSVC_RELAYED];
 
 
-static char *
-ngx_http_foodsvc_outbox_slot(const char *outbox_id)
+static ngx_http_foodsvc_relayed_t *
+ngx_http_foodsvc_outbox_slot(const char *id)
 {
     uint32_t  hash;
 
-    hash = ngx_murmur_hash2((u_char *) outbox_id, ngx_strlen(outbox_id));
+    hash = ngx_murmur_hash2((u_char *) id, ngx_strlen(id));
 
-    return ngx_http_foodsvc_relayed[hash % NGX_HTTP_FOODSVC_RELAYED];
+    return &ngx_http_foodsvc_relayed[hash % NGX_HTTP_FOODSVC_RELAYED];
 }
 
 
-ngx_uint_t
+static ngx_http_foodsvc_relayed_t *
+ngx_http_foodsvc_outbox_find(const char *id)
+{
+    ngx_http_foodsvc_relayed_t  *slot;
+
+    slot = ngx_http_foodsvc_outbox_slot(id);
+
+    return ngx_strcmp(slot->id, id) == 0 ? slot : NULL;
+}
+
+
+size_t
 ngx_http_foodsvc_outbox_due(const foodsvc_payment_t *payment)
 {
-    return payment->outbox_id[0] != '\0'
-           && ngx_strcmp(ngx_http_foodsvc_outbox_slot(payment->outbox_id), payment->outbox_id) != 0;
+    size_t                       i, first;
+    ngx_uint_t                   due;
+    ngx_http_foodsvc_relayed_t  *slot;
+
+    due = 0;
+    first = payment->noutbox;
+
+    for (i = payment->noutbox; i-- > 0; /* void */) {
+        slot = ngx_http_foodsvc_outbox_find(payment->outbox[i].id);
+
+        if (slot == NULL) {
+            due = 1;
+        }
+
+        if (slot == NULL || !slot->confirmed) {
+            first = i;
+        }
+    }
+
+    return due ? first : payment->noutbox;
 }
 
 
 ngx_http_foodsvc_publish_op_t *
-ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment)
+ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment, size_t i)
 {
+    ngx_http_foodsvc_relayed_t     *slot;
+    const foodsvc_payment_mark_t   *mark = &payment->outbox[i];
     ngx_http_foodsvc_publish_op_t  *op;
 
-    op = ngx_http_foodsvc_flow_event_op(&payment->metadata, payment->outbox_status, payment->id);
+    op = ngx_http_foodsvc_flow_event_op(&payment->metadata, mark->status, payment->id);
     if (op == NULL) {
         return NULL;
     }
 
-    ngx_memcpy(op->message_id, payment->outbox_id, sizeof(op->message_id));
-    ngx_memcpy(ngx_http_foodsvc_outbox_slot(op->message_id), op->message_id, sizeof(op->message_id));
+    slot = ngx_http_foodsvc_outbox_slot(mark->id);
+    ngx_memcpy(slot->id, mark->id, sizeof(slot->id));
+    slot->confirmed = 0;
+
+    ngx_memcpy(op->message_id, mark->id, sizeof(op->message_id));
     op->op.done = ngx_http_foodsvc_outbox_relayed;
     return op;
 }
@@ -61,13 +103,19 @@ ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment)
 static void
 ngx_http_foodsvc_outbox_relayed(ngx_http_foodsvc_op_t *op)
 {
-    char                           *slot;
     ngx_int_t                       kept;
+    ngx_http_foodsvc_relayed_t     *slot;
     ngx_http_foodsvc_publish_op_t  *event = (ngx_http_foodsvc_publish_op_t *) op;
 
     kept = ngx_http_foodsvc_relay(event);
+    slot = ngx_http_foodsvc_outbox_find(event->message_id);
 
     if (event->rc == NGX_HTTP_FOODSVC_PUBLISHED) {
+
+        if (slot) {
+            slot->confirmed = 1;
+        }
+
         ngx_http_foodsvc_outbox_clear(event);
 
     } else if (kept == NGX_OK) {
@@ -78,9 +126,8 @@ ngx_http_foodsvc_outbox_relayed(ngx_http_foodsvc_op_t *op)
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "foodsvc: payment %s: event not confirmed by RabbitMQ; its mark stays in the outbox", event->key);
 
-        slot = ngx_http_foodsvc_outbox_slot(event->message_id);
-        if (ngx_strcmp(slot, event->message_id) == 0) {
-            slot[0] = '\0';
+        if (slot) {
+            slot->id[0] = '\0';
         }
     }
 

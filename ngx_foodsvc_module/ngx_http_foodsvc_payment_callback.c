@@ -1,11 +1,11 @@
 /*
  * POST /v1/payments/callback: the card company's answer.
  *
- * One conditional write stores the new status and, in the same document, the mark of the event that it owes (the
- * outbox). Then the event is published with the mark's id as message_id, and the mark cleared behind the broker's
- * confirm. With the broker away the answer is 201 all the same: the mark makes sure that the event follows, once or
- * more; the consumer drops repeats. A callback that changes nothing relays a mark that still stands, so the
- * company's repeats help.
+ * One conditional write stores the new status and, in the same document, the mark of the event that it owes, behind the
+ * marks that stand there (the outbox). Then the events are published in the order of the marks, each with its mark's id
+ * as message_id, and a mark is cleared behind the broker's confirm. With the broker away the answer is 201 all the same:
+ * the mark makes sure that the event follows, once or more; the consumer drops repeats. A callback that changes nothing
+ * relays the marks that still stand, so the company's repeats help.
  */
 #include "ngx_http_foodsvc_flow.h"
 
@@ -48,6 +48,7 @@ ngx_http_foodsvc_payment_callback(ngx_http_foodsvc_ctx_t *ctx)
         op->u.payment.change.status = flow->callback.status;
         op->u.payment.change.has_transaction_id = true;
         op->u.payment.change.transaction_id = flow->callback.transaction_id;
+        op->u.payment.change.when = foodsvc_time_now();
     }
 
     ngx_http_foodsvc_flow_ask_store(ctx, op, ngx_http_foodsvc_callback_stored);
@@ -88,23 +89,24 @@ ngx_http_foodsvc_callback_not_stored(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_
 static void
 ngx_http_foodsvc_callback_relay(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_payment_t *payment)
 {
+    size_t                          i;
     ngx_http_foodsvc_publish_op_t  *event;
 
-    if (!ngx_http_foodsvc_outbox_due(payment)) {
-        if (ctx) {
-            ngx_http_foodsvc_callback_reply(ctx);
-        }
+    i = ngx_http_foodsvc_outbox_due(payment);
 
-        return;
+    if (i == payment->noutbox && ctx) {
+        ngx_http_foodsvc_callback_reply(ctx);
     }
 
-    event = ngx_http_foodsvc_outbox_op(payment);
+    for ( /* void */ ; i < payment->noutbox; i++) {
+        event = ngx_http_foodsvc_outbox_op(payment, i);
 
-    if (ctx) {
-        ngx_http_foodsvc_flow_announce(ctx, event, ngx_http_foodsvc_callback_reply);
+        if (ctx && i == payment->noutbox - 1) {
+            ngx_http_foodsvc_flow_announce(ctx, event, ngx_http_foodsvc_callback_reply);
 
-    } else {
-        (void) ngx_http_foodsvc_flow_publish(event);
+        } else {
+            (void) ngx_http_foodsvc_flow_publish(event);
+        }
     }
 }
 

@@ -89,7 +89,23 @@ show payments 06b0413f-be90-7667-8000-f556e4260005 =~ ^(?!.*outbox)
 
 
 
-=== TEST 6: without RabbitMQ: taken as soon as it is stored; the mark stays
+=== TEST 6: a newer event takes the older ones along, in their order
+--- id: 06b0413f-be90-7667-8000-f556e4260011
+--- status: paymentFailed
+--- more: ,"outbox":[{"id":"0b9d3c5e-5a0c-4f43-9d52-2f1f6f3a0011","status":"paymentFailed","when":{"$date":{"$numberLong":"1795429372053"}}}]
+--- request
+POST /v1/payments/callback
+{"status":"paymentPaid","caller_id":"06b0413f-be90-7667-8000-f556e4260011","transaction_id":"b1b11e33-5897-4e65-915f-3b9b9ace1af2"}
+--- error_code: 201
+--- after
+take Receiver-06b0413f-be90-7667-8000-f556e4260011 =~ paymentFailed.*"message_id": "0b9d3c5e-5a0c-4f43-9d52-2f1f6f3a0011"
+take Receiver-06b0413f-be90-7667-8000-f556e4260011 =~ paymentPaid
+take Receiver-06b0413f-be90-7667-8000-f556e4260011 =~ ^none$
+show payments 06b0413f-be90-7667-8000-f556e4260011 =~ ^(?!.*outbox)
+
+
+
+=== TEST 7: without RabbitMQ: taken as soon as it is stored; the mark stays
 --- amqp: away
 --- id: 06b0413f-be90-7667-8000-f556e4260006
 --- status: pending
@@ -98,11 +114,11 @@ POST /v1/payments/callback
 {"status":"paymentFailed","caller_id":"06b0413f-be90-7667-8000-f556e4260006","transaction_id":"b1b11e33-5897-4e65-915f-3b9b9ace1af2"}
 --- error_code: 201
 --- after
-show payments 06b0413f-be90-7667-8000-f556e4260006 =~ "outbox": \{.*"status": "paymentFailed", "transaction_id"
+show payments 06b0413f-be90-7667-8000-f556e4260006 =~ "outbox": \[\{.*"status": "paymentFailed", "transaction_id"
 
 
 
-=== TEST 7: unknown
+=== TEST 8: unknown
 --- request
 POST /v1/payments/callback
 {"status":"paymentPaid","caller_id":"a66f08a3-a7ff-47d8-8496-76d8c6f2e146","transaction_id":"b1b11e33-5897-4e65-915f-3b9b9ace1af2"}
@@ -112,7 +128,7 @@ POST /v1/payments/callback
 
 
 
-=== TEST 8: malformed
+=== TEST 9: malformed
 --- request
 POST /v1/payments/callback
 {"status":"nope","caller_id":"x"}
@@ -121,7 +137,7 @@ POST /v1/payments/callback
 
 
 
-=== TEST 9: without MongoDB: the company shall call again
+=== TEST 10: without MongoDB: the company shall call again
 --- mongo: away
 --- request
 POST /v1/payments/callback
@@ -130,7 +146,7 @@ POST /v1/payments/callback
 
 
 
-=== TEST 10: a payment of somebody else's whose receiver is empty: the broker would make a nameless queue for each try
+=== TEST 11: a payment of somebody else's whose receiver is empty: the broker would make a nameless queue for each try
 --- before
 put payments '{"_id":"06b0413f-be90-7667-8000-f556e4260009","metadata":{"receiver":"","order_id":"06b0413f-be90-7667-8000-f556e4260009","customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"status":"pending","created":{"$date":{"$numberLong":"1795429372053"}}}'
 --- request
@@ -138,7 +154,7 @@ POST /v1/payments/callback
 {"status":"paymentPaid","caller_id":"06b0413f-be90-7667-8000-f556e4260009","transaction_id":"b1b11e33-5897-4e65-915f-3b9b9ace1af2"}
 --- error_code: 201
 --- after
-show payments 06b0413f-be90-7667-8000-f556e4260009 =~ "outbox": \{.*"status": "paymentPaid"
+show payments 06b0413f-be90-7667-8000-f556e4260009 =~ "outbox": \[\{.*"status": "paymentPaid"
 --- error_log
 metadata.receiver is no queue's name
 --- no_error_log

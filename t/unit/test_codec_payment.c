@@ -6,6 +6,7 @@
 #define CUSTOMER    "53c5711d-f5d4-45eb-8651-f0ba9092ba0d"
 #define METADATA    "{\"receiver\":\"OrderService\",\"order_id\":\"" ID "\",\"customer_id\":\"" CUSTOMER "\"}"
 #define NOW         "{\"$date\":{\"$numberLong\":\"1795429372053\"}}"
+#define NINE(x)     x "," x "," x "," x "," x "," x "," x "," x "," x
 #define START       "{\"_id\":\"" ID "\",\"metadata\":" METADATA ",\"status\":\"pending\",\"created\":" NOW
 
 static foodsvc_payment_t *read_json(const char *extended, char err[FOODSVC_ERR])
@@ -57,19 +58,25 @@ static void our_own_fields(void **state)
 {
     char               err[FOODSVC_ERR];
     foodsvc_payment_t *payment = read_json(START ",\"reimburse\":true,\"reimburse_taken\":true,"
-                                                 "\"outbox\":{\"id\":\"e1\",\"status\":\"paymentPaid\"}}", err);
+        "\"outbox\":[{\"id\":\"e1\",\"status\":\"paymentPaid\",\"when\":" NOW "},"
+        "{\"id\":\"e2\",\"status\":\"reimbursed\",\"when\":\"2026-11-23T10:22:53.053Z\"}]}", err);
 
     assert_string_equal(err, "");
     assert_false(payment->has_transaction_id);
     assert_true(payment->reimburse);
     assert_true(payment->reimburse_taken);
-    assert_string_equal(payment->outbox_id, "e1");
-    assert_int_equal(payment->outbox_status, FOODSVC_PAYMENT_PAID);
+    assert_int_equal(payment->noutbox, 2);
+    assert_string_equal(payment->outbox[0].id, "e1");
+    assert_int_equal(payment->outbox[0].status, FOODSVC_PAYMENT_PAID);
+    assert_true(payment->outbox[0].when == INT64_C(1795429372053));
     check_document(payment,
         "{ \"_id\" : \"" ID "\", \"metadata\" : { \"receiver\" : \"OrderService\", \"order_id\" : \"" ID "\", "
         "\"customer_id\" : \"" CUSTOMER "\" }, \"status\" : \"pending\", "
         "\"created\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } }, \"reimburse\" : true, "
-        "\"reimburse_taken\" : true, \"outbox\" : { \"id\" : \"e1\", \"status\" : \"paymentPaid\" } }");
+        "\"reimburse_taken\" : true, \"outbox\" : [ { \"id\" : \"e1\", \"status\" : \"paymentPaid\", "
+        "\"when\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } } }, "
+        "{ \"id\" : \"e2\", \"status\" : \"reimbursed\", "
+        "\"when\" : { \"$date\" : { \"$numberLong\" : \"1795429373053\" } } } ] }");
     foodsvc_payment_free(payment);
 }
 
@@ -85,12 +92,18 @@ static void other_forms(void **state)
     assert_true(payment->has_transaction_id);
     assert_int_equal(payment->status, FOODSVC_PAY_REIMBURSED);
     assert_true(payment->created == INT64_C(1795429372053));
-    assert_string_equal(payment->outbox_id, "");
+    assert_int_equal(payment->noutbox, 0);
     assert_false(payment->reimburse);
     foodsvc_payment_free(payment);
 
     payment = read_json(START ",\"transaction_id\":null}", err);
     assert_false(payment->has_transaction_id);
+    foodsvc_payment_free(payment);
+
+    payment = read_json(START ",\"outbox\":{\"id\":\"e1\",\"status\":\"paymentPaid\"}}", err);  /* one mark */
+    assert_int_equal(payment->noutbox, 1);
+    assert_string_equal(payment->outbox[0].id, "e1");
+    assert_true(payment->outbox[0].when == 0);
     foodsvc_payment_free(payment);
 }
 
@@ -134,6 +147,11 @@ static void documents_beyond_us(void **state)
                      "outbox.id is of another type");
     check_unreadable(START ",\"outbox\":{\"id\":\"a\"}}", "outbox.status is of another type");
     check_unreadable(START ",\"outbox\":{\"id\":\"a\",\"status\":\"pending\"}}", "outbox.status is of another type");
+    check_unreadable(START ",\"outbox\":[1]}", "outbox.id is of another type");
+    check_unreadable(START ",\"outbox\":[{\"id\":\"a\",\"status\":\"paymentPaid\",\"when\":1}]}",
+                     "outbox.when is of another type");
+    check_unreadable(START ",\"outbox\":[" NINE("{\"id\":\"a\",\"status\":\"paymentPaid\"}") "]}",
+                     "outbox has more than 8 marks");
 }
 
 int main(void)

@@ -29,7 +29,7 @@ static void check(at_t at, foodsvc_payment_change_t change, foodsvc_payment_verd
     assert_int_equal(payment.reimburse_taken, after.taken);
     assert_int_equal(payment.has_transaction_id, after.transaction);
     if (change.kind != FOODSVC_PAYMENT_CALLBACK || verdict != FOODSVC_PAYMENT_WRITE) {
-        assert_string_equal(payment.outbox_id, "");
+        assert_int_equal(payment.noutbox, 0);
     }
 }
 
@@ -145,7 +145,7 @@ static void a_pending_callback_stores_its_transaction(void **state)
     assert_int_equal(payment.status, FOODSVC_PENDING);
     assert_true(payment.has_transaction_id);
     assert_int_equal(payment.transaction_id.bytes[0], 9);
-    assert_string_equal(payment.outbox_id, "");
+    assert_int_equal(payment.noutbox, 0);
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
     payment.reimburse = true;
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
@@ -196,9 +196,10 @@ static void callbacks(void **state)
             start(&payment, &cases[i].at);
             foodsvc_payment_decide(&payment, &change);
             assert_int_equal(payment.transaction_id.bytes[0], 9);
-            assert_int_equal(strlen(payment.outbox_id), FOODSVC_UUID_TEXT);
+            assert_int_equal(payment.noutbox, 1);
+            assert_int_equal(strlen(payment.outbox[0].id), FOODSVC_UUID_TEXT);
             assert_true(foodsvc_payment_event(payment.status, &event));
-            assert_int_equal(payment.outbox_status, event);
+            assert_int_equal(payment.outbox[0].status, event);
         }
     }
 }
@@ -214,6 +215,42 @@ static void a_callback_without_an_id_keeps_the_one_there_is(void **state)
 
     change.kind = (foodsvc_payment_change_e) 99;
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
+}
+
+/* An event that has not been sent stays, and a newer one goes behind it. */
+static void each_callback_adds_its_mark(void **state)
+{
+    const foodsvc_payment_status_e told[] = { FOODSVC_PAY_FAILED, FOODSVC_PAY_PAID, FOODSVC_PAY_REIMBURSED };
+    const foodsvc_status_e         events[] = { FOODSVC_PAYMENT_FAILED, FOODSVC_PAYMENT_PAID, FOODSVC_REIMBURSED };
+    foodsvc_payment_t              payment = { .status = FOODSVC_PENDING };
+
+    for (size_t i = 0; i < COUNT(told); i++) {
+        foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = told[i],
+                                            .has_transaction_id = true, .when = 1000 + (int64_t) i };
+
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
+        assert_int_equal(payment.noutbox, i + 1);
+    }
+    for (size_t i = 0; i < COUNT(told); i++) {
+        assert_int_equal(payment.outbox[i].status, events[i]);
+        assert_int_equal(payment.outbox[i].when, 1000 + i);
+    }
+    assert_string_not_equal(payment.outbox[0].id, payment.outbox[1].id);
+}
+
+static void a_full_outbox_loses_its_oldest_mark(void **state)
+{
+    foodsvc_payment_t        payment = { .status = FOODSVC_PENDING, .noutbox = FOODSVC_PAYMENT_MARKS };
+    foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_PAID, .when = 99 };
+
+    for (size_t i = 0; i < FOODSVC_PAYMENT_MARKS; i++) {
+        payment.outbox[i].when = (int64_t) i;
+    }
+    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(payment.noutbox, FOODSVC_PAYMENT_MARKS);
+    assert_int_equal(payment.outbox[0].when, 1);
+    assert_int_equal(payment.outbox[FOODSVC_PAYMENT_MARKS - 1].when, 99);
 }
 
 static void memory(void **state)
@@ -240,6 +277,8 @@ int main(void)
         cmocka_unit_test(callbacks),
         cmocka_unit_test(a_pending_callback_stores_its_transaction),
         cmocka_unit_test(a_callback_without_an_id_keeps_the_one_there_is),
+        cmocka_unit_test(each_callback_adds_its_mark),
+        cmocka_unit_test(a_full_outbox_loses_its_oldest_mark),
         cmocka_unit_test(memory),
     };
 
