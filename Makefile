@@ -187,11 +187,15 @@ unit: setup     ## the unit tests alone
 asan: setup-tests ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
-.PHONY: schemathesis prism-proxy
+.PHONY: schemathesis prism-proxy degraded
 schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1
 	@+EXAMPLES=$(or $(EXAMPLES),1000) $(MAKE) --no-print-directory test T=t/flow/test_110_schemathesis.py
 prism-proxy:    ## flow tests with Prism before both services, which checks every answer
 	@+PROXY=prism $(MAKE) --no-print-directory test T="$(or $(T),$(PROXIED))"
+degraded:       ## each server and partner away for 10 and for 30 s, each way; half an hour
+	@rm -f $(BUILD)/degraded.txt
+	@+for outage in 10 30; do OUTAGE=$$outage REPORT=$(abspath $(BUILD))/degraded.txt $(MAKE) --no-print-directory test \
+	    T=t/flow/test_150_degraded.py || exit 1; done; cat $(BUILD)/degraded.txt
 bench:          ## measure what this machine does, against nginx's own return 200
 	@scripts/setup run bench
 	@+$(MAKE) --no-print-directory build

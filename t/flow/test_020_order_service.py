@@ -1,5 +1,9 @@
 """Every row of OrderService's table in the contract: paths, successes, errors, headers and bodies."""
 
+import os
+import socket
+import ssl
+import urllib.parse
 import uuid
 
 import pytest
@@ -31,6 +35,36 @@ def test_get_list_pages_through_more_orders_than_a_page(system):
         assert len(listed) == len(set(listed)) == system.db.orders.count_documents({})
     finally:
         system.db.orders.delete_many({"mark": "paging"})
+
+
+def raw_list(system):
+    """The bytes of GET /v1/orders until the connection ends."""
+    address = urllib.parse.urlsplit(system.order.url)
+    context = ssl.create_default_context(cafile=os.environ["CA_CERT"])
+    with socket.create_connection((address.hostname, address.port), 5) as plain, \
+            context.wrap_socket(plain, server_hostname=address.hostname) as connection:
+        connection.sendall(f"GET /v1/orders HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n"
+                           f"X-API-Key: {os.environ['API_KEY']}\r\n\r\n".encode())
+        return connection.makefile("rb").read()
+
+
+def test_a_page_that_ends_one_byte_before_a_tls_record_does_not_wait_for_a_timeout(system):
+    """The last byte of a chunk's line end is then alone in the next record, and nothing behind it pushes it out."""
+    record = 4096               # ssl_buffer_size
+    try:
+        system.db.orders.insert_many([{
+            "_id": str(uuid.uuid4()), "items": [{"product": "Lasagna", "quantity": 1}], "status": "delivered",
+            "created": "2100-01-01 10:22:51.910000", "customer_id": str(uuid.uuid4()), "kitchen_id": None,
+            "delivery_id": None, "updated": [], "mark": "record"} for _ in range(201)])
+        head, rest = raw_list(system).split(b"\r\n\r\n", 1)
+        line = rest.split(b"\r\n", 1)[0]
+        padding = -(len(head) + 4 + len(line) + 2 + int(line, 16) + 1) % record
+        assert len(f"{int(line, 16) + padding:x}") == len(line)
+        first = system.db.orders.find_one({"mark": "record"}, sort=[("created", -1), ("_id", -1)])
+        system.db.orders.update_one({"_id": first["_id"]}, {"$set": {"items.0.product": "Lasagna" + "a" * padding}})
+        assert raw_list(system).endswith(b"]\r\n0\r\n\r\n")
+    finally:
+        system.db.orders.delete_many({"mark": "record"})
 
 
 def test_get_one_unknown_is_404(system):
