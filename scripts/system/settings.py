@@ -164,7 +164,7 @@ class Settings:
         if server == "mongo":
             return f"mongodb://127.0.0.1:{port}/?replicaSet=rs0"
         if server == "redis":
-            return f"redis://:{self.secret('redis_password')}@127.0.0.1:{port}/0"
+            return f"redis://default:{self.secret('redis_password')}@127.0.0.1:{port}/0"
         return f"amqp://foodsvc:{self.secret('rabbit_password')}@127.0.0.1:{port}"
 
     def url(self, server):

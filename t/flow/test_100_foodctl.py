@@ -1,5 +1,6 @@
 """foodctl: what each command does when all is well, as text and as JSON; help, completion, manual."""
 
+import base64
 import hashlib
 import json
 import os
@@ -196,6 +197,10 @@ def test_queue_send_and_take(system, own_queue):
     taken = json.loads(good("queue", "listen", own_queue, "--take", "--once", "--json"))
     assert taken["body"] == "no json \x1b[31m" and taken["message_id"] == sent["message_id"]
     assert system.queue.depth(own_queue) == 0
+    system.queue.send(b"\xff\x00no text", queue=own_queue, message_id="m", headers={"h": b"\xfe"})
+    taken = json.loads(good("queue", "listen", own_queue, "--take", "--once", "--json"))
+    assert base64.b64decode(taken["body_base64"]) == b"\xff\x00no text" and "body" not in taken
+    assert taken["message_id"] == "m" and base64.b64decode(taken["headers"]["h"]["base64"]) == b"\xfe"
     system.queue.send(b"", queue=own_queue, headers={"x-foodsvc-reason": "why\n", "n": [1, {"t": True}]})
     assert good("queue", "listen", own_queue, "--once") == "\n    x-foodsvc-reason: why\\x0a\n"
     assert from_json("queue", "listen", own_queue, "--once")["headers"]["n"] == [1, {"t": True}]

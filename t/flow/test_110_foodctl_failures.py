@@ -79,24 +79,59 @@ def test_a_bad_file_of_addresses_writes_nothing(system, tmp_path, name, text, co
     assert list(system.db.service_urls.find()) == before
 
 
-@pytest.mark.parametrize("arguments, variable, scheme, says", [
-    (["order", "list"], "ORDER_URL", "https", "`make up` starts it"),
-    (["order", "place"], "ORDER_URL", "https", "`make up` starts it"),
-    (["order", "watch", SOME], "ORDER_URL", "https", "`make up` starts it"),
-    (["respond", SOME, "delivered"], "ORDER_URL", "https", "`make up` starts it"),
-    (["urls", "list"], "MONGO_URL", "mongodb", "`make start-mongo` starts it"),
-    (["urls", "load", "CustomerService=http://127.0.0.1:1"], "MONGO_URL", "mongodb", "`make start-mongo` starts it"),
-    (["urls", "flush"], "REDIS_URL", "redis", "`make start-redis` starts it"),
-    (["cache", "list"], "REDIS_URL", "redis", "`make start-redis` starts it"),
-    (["cache", "show", SOME], "REDIS_URL", "redis", "`make start-redis` starts it"),
-    (["cache", "flush"], "REDIS_URL", "redis", "`make start-redis` starts it"),
-    (["queue", "send", "{}"], "AMQP_URL", "amqp", "`make start-rabbit` starts it"),
-    (["queue", "listen"], "AMQP_URL", "amqp", "`make start-rabbit` starts it"),
+SERVERS = {"ORDER_URL": ("https", "`make up` starts it", "foodsvc-nginx"),
+           "MONGO_URL": ("mongodb", "`make start-mongo` starts it", "mongod"),
+           "REDIS_URL": ("redis", "`make start-redis` starts it", "redis-server"),
+           "AMQP_URL": ("amqp", "`make start-rabbit` starts it", "rabbitmq-server")}
+
+
+@pytest.mark.parametrize("arguments, variable", [
+    (["order", "list"], "ORDER_URL"),
+    (["order", "place"], "ORDER_URL"),
+    (["order", "watch", SOME], "ORDER_URL"),
+    (["respond", SOME, "delivered"], "ORDER_URL"),
+    (["urls", "list"], "MONGO_URL"),
+    (["urls", "load", "CustomerService=http://127.0.0.1:1"], "MONGO_URL"),
+    (["urls", "flush"], "REDIS_URL"),
+    (["cache", "list"], "REDIS_URL"),
+    (["cache", "show", SOME], "REDIS_URL"),
+    (["cache", "flush"], "REDIS_URL"),
+    (["queue", "send", "{}"], "AMQP_URL"),
+    (["queue", "listen"], "AMQP_URL"),
 ])
-def test_the_server_is_not_there(arguments, variable, scheme, says):
-    line = bad(*arguments, code=1, says=says, **{variable: f"{scheme}://me:s3cret@{NOWHERE}"})
-    assert NOWHERE in line
-    bad(*arguments, code=1, says=f"{variable} is not set and there is no build/run/env", **{variable: None})
+def test_the_server_is_not_there(tmp_path, arguments, variable):
+    """What to do is make's where build/run/env names the server, else systemd's."""
+    scheme, make, unit = SERVERS[variable]
+    url = f"{scheme}://me:s3cret@{NOWHERE}"
+    line = bad(*arguments, code=1, says=f"`systemctl status {unit}` on its host tells", **{variable: url})
+    assert NOWHERE in line and "make" not in line
+    (tmp_path / "build/run").mkdir(parents=True)
+    (tmp_path / "build/run/env").write_text(f"export {variable}='{url}'\n")
+    for given in (None, url):
+        line = bad(*arguments, code=1, says=make, cwd=tmp_path, **{variable: given})
+        assert NOWHERE in line and "systemctl" not in line
+    other = url.replace("127.0.0.1", "127.0.0.2")
+    bad(*arguments, code=1, says=f"`systemctl status {unit}` on its host", cwd=tmp_path, **{variable: other})
+    bad(*arguments, code=1, says=f"{variable} is not set and there is no build/run/env here or above: set it in the "
+        f"environment, or with a flag .`foodctl {' '.join(arguments[:2])[:8]}", **{variable: None})
+    (tmp_path / "build/run/env").write_text("# nothing\n")
+    bad(*arguments, code=1, says=f"{variable} is not set, and build/run/env has none: `make up` writes it",
+        cwd=tmp_path, **{variable: None})
+
+
+@pytest.mark.parametrize("url", ["https://me:s3cret", "s3cret", "me:s3cret", "https://s3cret x", "ftp://me:s3cret@h"])
+def test_an_address_that_is_none_is_not_repeated(url):
+    """It may be a password, or a login whose @host was forgotten."""
+    bad("order", "list", code=1, says="ORDER_URL is no address: it must be like https://127.0.0.1:8000", ORDER_URL=url)
+    bad("health", code=1, says="PAYMENT_URL is no address", PAYMENT_URL=url, prints="ok")
+
+
+def test_addresses_are_not_loaded_when_they_could_not_be_flushed(system):
+    before = list(system.db.service_urls.find())
+    load = ["urls", "load", "--flush", f"KitchenService=http://{NOWHERE}"]
+    bad(*load, code=1, says="REDIS_URL is not set", REDIS_URL=None)
+    bad(*load, code=1, says="Redis at .* cannot be reached", REDIS_URL=f"redis://{NOWHERE}")
+    assert list(system.db.service_urls.find()) == before
 
 
 def test_health_is_a_table_and_one_line():
@@ -140,7 +175,7 @@ def test_the_certificate():
 
 
 @pytest.mark.parametrize("arguments, variable, value, says", [
-    (["order", "list"], "ORDER_URL", "nonsense://me:s3cret@h", '"h" is no address'),
+    (["order", "list"], "ORDER_URL", "nonsense://me:s3cret@h", 'ORDER_URL is no address'),
     (["order", "list"], "ORDER_URL", "https://nowhere.invalid", "no host of the name in nowhere.invalid"),
     (["order", "list"], "ORDER_URL", "REDIS", "does not answer in time"),
     (["cache", "list"], "REDIS_URL", "http://me:s3cret@h", "REDIS_URL is not a Redis url"),

@@ -71,6 +71,12 @@ def test_up_answers_within_30_s_and_twice_is_harmless(system):
     assert [system("pid", part).stdout for part in SERVERS] == before
 
 
+def test_redis_cli_takes_the_url_too(system):
+    result = subprocess.run(["redis-cli", "--no-auth-warning", "-u", system.variables()["REDIS_URL"], "ping"],
+                            capture_output=True, text=True, timeout=20, check=False)
+    assert (result.stdout, result.stderr) == ("PONG\n", "")
+
+
 def test_everything_listens_on_the_loopback_interface_alone(system):
     own = set(system.processes())
     inodes = set()

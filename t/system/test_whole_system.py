@@ -76,6 +76,16 @@ def test_a_second_simulator_does_not_share_the_ports_of_the_first(system):
     assert result.returncode == 1 and "is the port taken?" in result.stderr
 
 
+@pytest.mark.parametrize("state, says", [("{}", "Is a directory"), ("{}/none/state", "No such file or directory"),
+                                         ("/dev/null/state", "Not a directory")])
+def test_a_state_that_cannot_be_kept_is_found_by_check(tmp_path, state, says):
+    command = [os.path.join(ROOT, os.environ.get("BUILD", "build"), "bin/foodsvc-sim"), "--check", "--state"]
+    result = subprocess.run([*command, state.format(tmp_path)], capture_output=True, text=True, timeout=10, check=False)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1 and says in result.stderr
+    assert subprocess.run([*command, tmp_path / "state"], timeout=10, capture_output=True, check=False).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_several_orderd(system):
     result = system("up", ORDERDS="2")
     assert result.returncode == 0, result.stderr

@@ -24,6 +24,7 @@ typedef struct {
     /* settings: flags, else the environment, else build/run/env; NULL when none has it */
     char        *order_url, *payment_url, *api_key, *ca_cert, *mongo_url, *redis_url, *amqp_url;
     char        *env_file;              /* the build/run/env that was found, or NULL */
+    unsigned     local;                 /* CTL_USES_... bits of the settings that it has as they are: `make up`'s */
     bool         json;
     /* what the command was given */
     const char  *command;               /* "order place" */
@@ -54,8 +55,23 @@ bool ctl_settings_load(ctl_t *ctl);
 void ctl_settings_free(ctl_t *ctl);
 /* The setting, or NULL after telling which variable is missing. */
 const char *ctl_need(const ctl_t *ctl, const char *value, const char *variable);
-/* Where a url leads to, for messages: its host and port alone, in a static buffer. */
+/*
+ * Where a url leads to, for messages: its host and port alone, in a static buffer. What is no host and port may be a
+ * password, and is not repeated.
+ */
 const char *ctl_place(const char *url);
+
+typedef enum {
+    CTL_START,      /* "`make start-mongo` starts it", "`systemctl status mongod` on its host tells" */
+    CTL_LOOK,       /* "`make status`", "`systemctl status mongod` on its host" */
+    CTL_LOGS        /* "`make logs`", "`journalctl -u mongod` on its host" */
+} ctl_advice_e;
+
+/*
+ * What to do about the server that a url of ctl's leads to: with make where build/run/env has that url, else what an
+ * operator of a production host does. A static text.
+ */
+const char *ctl_advice(const ctl_t *ctl, const char *url, ctl_advice_e what);
 
 /* --- ctl_print.c --- */
 

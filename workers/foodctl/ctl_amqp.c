@@ -29,8 +29,8 @@ ctl_amqp_refused(const ctl_t *ctl, const char *err)
         ctl_fail("%s: %s does not answer as RabbitMQ does: correct AMQP_URL, its amqp:// or amqps:// included",
                  ctl->command, place);
     } else {
-        ctl_fail("%s: RabbitMQ at %s cannot be reached: is it running? `make start-rabbit` starts it, AMQP_URL says "
-                 "where it is", ctl->command, place);
+        ctl_fail("%s: RabbitMQ at %s cannot be reached: is it running? %s, AMQP_URL says where it is", ctl->command,
+                 place, ctl_advice(ctl, ctl->amqp_url, CTL_START));
     }
 }
 
@@ -66,8 +66,8 @@ ctl_amqp_open(const ctl_t *ctl)
 int
 ctl_amqp_lost(const ctl_t *ctl)
 {
-    return ctl_fail("%s: RabbitMQ at %s ended the connection, or gave no answer in time: look at `make status`",
-                    ctl->command, ctl_place(ctl->amqp_url));
+    return ctl_fail("%s: RabbitMQ at %s ended the connection, or gave no answer in time: look at %s", ctl->command,
+                    ctl_place(ctl->amqp_url), ctl_advice(ctl, ctl->amqp_url, CTL_LOOK));
 }
 
 int

@@ -60,8 +60,8 @@ ctl_health_one(const ctl_t *ctl, const char *name, const char *url, json_t *all,
                                    : json_pack("{s:s, s:b, s:s}", "name", name, "status", false, "detail", why));
     } else if (json_is_object(answer.json)) {
         down = ctl_health_print(name, answer.json);
-        snprintf(why, CTL_WHY, "%zu of what %s needs %s down: `make status` says what runs", down, name,
-                 down == 1 ? "is" : "are");
+        snprintf(why, CTL_WHY, "%zu of what %s needs %s down: look at %s", down, name, down == 1 ? "is" : "are",
+                 ctl_advice(ctl, url, CTL_LOOK));
     } else {
         ctl_health_line(name, false, why);
     }

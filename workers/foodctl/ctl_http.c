@@ -31,7 +31,7 @@ ctl_http_take(char *data, size_t size, size_t n, void *arg)
 
 /* Why there is no answer, and what to do, in our own words. */
 static void
-ctl_http_unreachable(const char *url, CURLcode code, char why[CTL_WHY])
+ctl_http_unreachable(const ctl_t *ctl, const char *url, CURLcode code, char why[CTL_WHY])
 {
     const char *place = ctl_place(url);
 
@@ -48,22 +48,24 @@ ctl_http_unreachable(const char *url, CURLcode code, char why[CTL_WHY])
         return;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-        snprintf(why, CTL_WHY, "\"%s\" is no address: it must be like https://127.0.0.1:8000", place);
+        snprintf(why, CTL_WHY, "%s is no address: it must be like https://127.0.0.1:8000",
+                 url == ctl->payment_url ? "PAYMENT_URL" : "ORDER_URL");    /* whose words may be a password */
         return;
     case CURLE_COULDNT_RESOLVE_HOST:
         snprintf(why, CTL_WHY, "there is no host of the name in %s: correct the address", place);
         return;
     case CURLE_OPERATION_TIMEDOUT:
-        snprintf(why, CTL_WHY, "%s does not answer in time: look at `make status`", place);
+        snprintf(why, CTL_WHY, "%s does not answer in time: look at %s", place, ctl_advice(ctl, url, CTL_LOOK));
         return;
     case CURLE_COULDNT_CONNECT:
-        snprintf(why, CTL_WHY, "%s cannot be reached: is it running? `make up` starts it", place);
+        snprintf(why, CTL_WHY, "%s cannot be reached: is it running? %s", place, ctl_advice(ctl, url, CTL_START));
         return;
     case CURLE_OUT_OF_MEMORY:
         snprintf(why, CTL_WHY, "out of memory");
         return;
     default:
-        snprintf(why, CTL_WHY, "%s gives no answer that HTTP knows: look at `make status`", place);
+        snprintf(why, CTL_WHY, "%s gives no answer that HTTP knows: look at %s", place,
+                 ctl_advice(ctl, url, CTL_LOOK));
     }
 }
 
@@ -132,13 +134,15 @@ ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *pat
     if (!ctl_http_key_ok(ctl, why)) {
         return false;
     }
-    if (asprintf(&url, "%.*s%s", (int) len, base, path) >= 0) {
+    if (strncmp(base, "http://", 7) != 0 && strncmp(base, "https://", 8) != 0) {
+        code = CURLE_URL_MALFORMAT;
+    } else if (asprintf(&url, "%.*s%s", (int) len, base, path) >= 0) {
         code = ctl_http_perform(ctl, method, url, body, answer);
         free(url);
     }
     if (code != CURLE_OK) {
         ctl_answer_free(answer);
-        ctl_http_unreachable(base, code, why);
+        ctl_http_unreachable(ctl, base, code, why);
         return false;
     }
     if (answer->len > 0) {
@@ -183,17 +187,21 @@ ctl_http_refused(const ctl_t *ctl, const ctl_answer_t *answer)
     int           code;
 
     if (answer->status == 401) {
-        return ctl_fail("%s: the API key %s: set API_KEY (`make up` writes it to build/run/env)", ctl->command,
-                        ctl->api_key ? "was refused" : "is missing");
+        return ctl_fail("%s: the API key %s: set API_KEY%s", ctl->command,
+                        ctl->api_key ? "was refused" : "is missing",
+                        ctl->env_file ? " (`make up` writes it to build/run/env)" : " to one that the service knows");
     }
     if (answer->status == 404 && ctl->nargs > 0) {
         return ctl_fail("%s: order %s does not exist: `foodctl order list` shows those that do", ctl->command,
                         ctl->args[0]);
     }
     if (!json_is_array(detail)) {
+        if (!json_is_string(detail) && answer->status >= 500) {
+            return ctl_fail("%s: the service has failed (status %ld): look at %s", ctl->command, answer->status,
+                            ctl_advice(ctl, ctl->order_url, CTL_LOGS));
+        }
         return ctl_fail("%s: %s (status %ld)", ctl->command,
-                        json_is_string(detail) ? json_string_value(detail) : answer->status < 500
-                        ? "refused; is this address OrderService's?" : "the service has failed: look at `make logs`",
+                        json_is_string(detail) ? json_string_value(detail) : "refused; is this address OrderService's?",
                         answer->status);
     }
     out = open_memstream(&text, &len);

@@ -13,12 +13,11 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "ctl_amqp.h"
+#include "ctl_message.h"
 #include "foodsvc_names.h"
 #include "worker_amqp_state.h"
 
 #define CTL_LISTEN_ROUND    1000            /* messages */
-#define CTL_LISTEN_BYTES    (64 << 20)      /* that a round holds in memory */
 #define CTL_LISTEN_PEEK     500             /* ms between rounds */
 #define CTL_LISTEN_TAKE     100
 
@@ -31,86 +30,6 @@ typedef struct {
     int64_t                   printed;
     bool                      told;         /* that there are consumers */
 } ctl_listen_t;
-
-/* --- a message as JSON --- */
-
-static json_t *ctl_amqp_table(const amqp_table_t *table);
-
-static json_t *
-ctl_amqp_text(amqp_bytes_t bytes)
-{
-    json_t *text = json_stringn(bytes.len > 0 ? bytes.bytes : "", bytes.len);
-
-    return text != NULL ? text : json_string("(no text)");
-}
-
-static json_t *
-ctl_amqp_value(const amqp_field_value_t *value)
-{
-    json_t *list;
-
-    switch (value->kind) {
-    case AMQP_FIELD_KIND_UTF8:
-    case AMQP_FIELD_KIND_BYTES:
-        return ctl_amqp_text(value->value.bytes);
-    case AMQP_FIELD_KIND_BOOLEAN:
-        return json_boolean(value->value.boolean);
-    case AMQP_FIELD_KIND_I8:
-        return json_integer(value->value.i8);
-    case AMQP_FIELD_KIND_I16:
-        return json_integer(value->value.i16);
-    case AMQP_FIELD_KIND_I32:
-        return json_integer(value->value.i32);
-    case AMQP_FIELD_KIND_I64:
-        return json_integer(value->value.i64);
-    case AMQP_FIELD_KIND_TIMESTAMP:
-        return json_integer((json_int_t) value->value.u64);
-    case AMQP_FIELD_KIND_TABLE:
-        return ctl_amqp_table(&value->value.table);
-    case AMQP_FIELD_KIND_ARRAY:
-        list = json_array();
-        for (int i = 0; i < value->value.array.num_entries; i++) {
-            json_array_append_new(list, ctl_amqp_value(&value->value.array.entries[i]));
-        }
-        return list;
-    default:
-        return json_null();
-    }
-}
-
-static json_t *
-ctl_amqp_table(const amqp_table_t *table)
-{
-    json_t *object = json_object();
-
-    for (int i = 0; i < table->num_entries; i++) {
-        char *key = strndup(table->entries[i].key.bytes, table->entries[i].key.len);
-
-        if (key != NULL) {
-            json_object_set_new(object, key, ctl_amqp_value(&table->entries[i].value));
-        }
-        free(key);
-    }
-    return object;
-}
-
-/* {"queue", "redelivered", "message_id"?, "headers"?, "body"}. */
-static json_t *
-ctl_message_json(const ctl_listen_t *listen, const amqp_message_t *message, bool redelivered)
-{
-    const amqp_basic_properties_t *properties = &message->properties;
-    json_t                        *json = json_pack("{s:s, s:b}", "queue", listen->queue, "redelivered", redelivered);
-    json_t                        *body = json_loadb(message->body.bytes, message->body.len, JSON_DECODE_ANY, NULL);
-
-    if (properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) {
-        json_object_set_new(json, "message_id", ctl_amqp_text(properties->message_id));
-    }
-    if (properties->_flags & AMQP_BASIC_HEADERS_FLAG) {
-        json_object_set_new(json, "headers", ctl_amqp_table(&properties->headers));
-    }
-    json_object_set_new(json, "body", body != NULL ? body : ctl_amqp_text(message->body));
-    return json;
-}
 
 /* The body as it is; then what of the headers tells why it is here. */
 static void
@@ -134,72 +53,17 @@ ctl_message_text(const json_t *json, amqp_bytes_t body)
     }
 }
 
-/* --- getting --- */
-
-typedef struct {
-    json_t         *json;
-    amqp_bytes_t    body;
-    uint64_t        tag, fingerprint;
-} ctl_got_t;
-
-static void
-ctl_got_free(ctl_got_t *got)
-{
-    json_decref(got->json);
-    amqp_bytes_free(got->body);
-    memset(got, 0, sizeof(*got));
-}
-
-/* FNV-1a. */
 static uint64_t
-ctl_fingerprint(uint64_t hash, amqp_bytes_t bytes)
+ctl_listen_fingerprint(const ctl_message_t *got)
 {
-    for (size_t i = 0; i < bytes.len; i++) {
-        hash = (hash ^ ((unsigned char *) bytes.bytes)[i]) * 0x100000001b3;
-    }
-    return hash;
-}
+    const char *id = json_string_value(json_object_get(got->json, "message_id"));
+    uint64_t    hash = ctl_hash(CTL_HASH_BEGIN, got->body.bytes, got->body.len);
 
-/* 1: a message. 0: the queue is empty. -1: told. */
-static int
-ctl_listen_get(ctl_listen_t *listen, ctl_got_t *got)
-{
-    amqp_connection_state_t  state = listen->amqp->state;
-    amqp_rpc_reply_t         reply;
-    amqp_basic_get_ok_t     *ok;
-    amqp_message_t           message;
-    bool                     redelivered;
-
-    amqp_maybe_release_buffers(state);
-    reply = amqp_basic_get(state, WORKER_AMQP_CHANNEL, amqp_cstring_bytes(listen->queue), 0);
-    if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
-        ctl_amqp_lost(listen->ctl);
-        return -1;
-    }
-    if (reply.reply.id != AMQP_BASIC_GET_OK_METHOD) {
-        return 0;
-    }
-    ok = reply.reply.decoded;
-    got->tag = ok->delivery_tag;
-    redelivered = ok->redelivered;
-    reply = amqp_read_message(state, WORKER_AMQP_CHANNEL, &message, 0);
-    if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
-        ctl_amqp_lost(listen->ctl);
-        return -1;
-    }
-    got->json = ctl_message_json(listen, &message, redelivered);
-    got->fingerprint = ctl_fingerprint(0xcbf29ce484222325, message.body);
-    if (message.properties._flags & AMQP_BASIC_MESSAGE_ID_FLAG) {
-        got->fingerprint = ctl_fingerprint(got->fingerprint, message.properties.message_id);
-    }
-    got->body = message.body;
-    message.body = amqp_empty_bytes;
-    amqp_destroy_message(&message);
-    return 1;
+    return id != NULL ? ctl_hash(hash, id, strlen(id)) : hash;
 }
 
 static void
-ctl_listen_print(ctl_listen_t *listen, const ctl_got_t *got)
+ctl_listen_print(ctl_listen_t *listen, const ctl_message_t *got)
 {
     if (listen->ctl->json) {
         ctl_print_json(got->json);
@@ -230,18 +94,18 @@ ctl_listen_flush(const ctl_listen_t *listen)
 static bool
 ctl_listen_take(ctl_listen_t *listen)
 {
-    ctl_got_t got = { 0 };
+    ctl_message_t got = { 0 };
     int       rc = 0;
     bool      ok = true;
 
-    while (ok && !ctl_listen_enough(listen) && (rc = ctl_listen_get(listen, &got)) > 0) {
+    while (ok && !ctl_listen_enough(listen) && (rc = ctl_message_get(listen->ctl, listen->amqp, listen->queue, &got)) > 0) {
         ctl_listen_print(listen, &got);
         ok = ctl_listen_flush(listen);
         if (ok && amqp_basic_ack(listen->amqp->state, WORKER_AMQP_CHANNEL, got.tag, 0) != AMQP_STATUS_OK) {
             ctl_amqp_lost(listen->ctl);
             ok = false;
         }
-        ctl_got_free(&got);
+        ctl_message_clear(&got);
     }
     return ok && rc >= 0;
 }
@@ -277,13 +141,13 @@ ctl_listen_seen(ctl_listen_t *listen, uint64_t fingerprint, bool *matched)
 
 /* Gets at most `limit` messages and gives them back. */
 static bool
-ctl_listen_borrow(ctl_listen_t *listen, ctl_got_t *gots, size_t limit, size_t *n)
+ctl_listen_borrow(ctl_listen_t *listen, ctl_message_t *gots, size_t limit, size_t *n)
 {
     size_t bytes = 0;
     int    rc = 0;
 
-    for (*n = 0; *n < limit && bytes < CTL_LISTEN_BYTES; ++*n) {
-        rc = ctl_listen_get(listen, &gots[*n]);
+    for (*n = 0; *n < limit && bytes < CTL_MESSAGE_BYTES; ++*n) {
+        rc = ctl_message_get(listen->ctl, listen->amqp, listen->queue, &gots[*n]);
         if (rc <= 0) {
             break;
         }
@@ -303,7 +167,7 @@ ctl_listen_peek(ctl_listen_t *listen, size_t waiting)
 {
     bool       matched[CTL_LISTEN_ROUND] = { false }, ok;
     size_t     n = 0;
-    ctl_got_t *gots = calloc(CTL_LISTEN_ROUND, sizeof(*gots));
+    ctl_message_t *gots = calloc(CTL_LISTEN_ROUND, sizeof(*gots));
 
     if (gots == NULL) {
         ctl_fail("out of memory");
@@ -311,11 +175,11 @@ ctl_listen_peek(ctl_listen_t *listen, size_t waiting)
     }
     ok = ctl_listen_borrow(listen, gots, waiting < CTL_LISTEN_ROUND ? waiting : CTL_LISTEN_ROUND, &n);
     for (size_t i = 0; i < n; i++) {
-        listen->now[i] = gots[i].fingerprint;
-        if (ok && !ctl_listen_enough(listen) && !ctl_listen_seen(listen, gots[i].fingerprint, matched)) {
+        listen->now[i] = ctl_listen_fingerprint(&gots[i]);
+        if (ok && !ctl_listen_enough(listen) && !ctl_listen_seen(listen, listen->now[i], matched)) {
             ctl_listen_print(listen, &gots[i]);
         }
-        ctl_got_free(&gots[i]);
+        ctl_message_clear(&gots[i]);
     }
     free(gots);
     memcpy(listen->before, listen->now, n * sizeof(listen->now[0]));
@@ -327,27 +191,17 @@ ctl_listen_peek(ctl_listen_t *listen, size_t waiting)
 static bool
 ctl_listen_round(ctl_listen_t *listen)
 {
-    amqp_queue_declare_ok_t *queue;
-    amqp_rpc_reply_t         reply;
+    uint32_t waiting, consumers;
 
-    amqp_maybe_release_buffers(listen->amqp->state);
-    queue = amqp_queue_declare(listen->amqp->state, WORKER_AMQP_CHANNEL, amqp_cstring_bytes(listen->queue), 1, 0, 0, 0,
-                               amqp_empty_table);
-    reply = amqp_get_rpc_reply(listen->amqp->state);
-    if (queue == NULL) {
-        if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
-            ctl_amqp_no_queue(listen->ctl, listen->queue);
-        } else {
-            ctl_amqp_lost(listen->ctl);
-        }
+    if (!ctl_message_count(listen->ctl, listen->amqp, listen->queue, &waiting, &consumers)) {
         return false;
     }
-    if (!listen->told && !listen->ctl->take && queue->consumer_count > 0 && isatty(STDERR_FILENO)) {
+    if (!listen->told && !listen->ctl->take && consumers > 0 && isatty(STDERR_FILENO)) {
         fprintf(stderr, "foodctl: %u take the messages of %s as they come; only what waits is shown\n",
-                queue->consumer_count, listen->queue);
+                consumers, listen->queue);
     }
     listen->told = true;
-    return listen->ctl->take ? ctl_listen_take(listen) : ctl_listen_peek(listen, queue->message_count);
+    return listen->ctl->take ? ctl_listen_take(listen) : ctl_listen_peek(listen, waiting);
 }
 
 static int

@@ -16,9 +16,8 @@ ctl_redis_away(const ctl_t *ctl, const redisContext *redis)
         ctl_fail("%s: %s does not speak Redis's protocol: correct REDIS_URL", ctl->command, ctl_place(ctl->redis_url));
         return;
     }
-    ctl_fail("%s: Redis at %s cannot be reached: is it running? `make start-redis` starts it, REDIS_URL says where "
-             "it is",
-             ctl->command, ctl_place(ctl->redis_url));
+    ctl_fail("%s: Redis at %s cannot be reached: is it running? %s, REDIS_URL says where it is", ctl->command,
+             ctl_place(ctl->redis_url), ctl_advice(ctl, ctl->redis_url, CTL_START));
 }
 
 /* True: it is the answer to a command of the login, and fine. */

@@ -49,8 +49,14 @@ ctl_settings_line(ctl_t *ctl, char *line)
     }
     *out = '\0';
     for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
-        if (o->variable != NULL && strcmp(name, o->variable) == 0 && *ctl_setting(ctl, o) == NULL && *value != '\0') {
+        if (o->variable == NULL || strcmp(name, o->variable) != 0 || *value == '\0') {
+            continue;
+        }
+        if (*ctl_setting(ctl, o) == NULL) {
             *ctl_setting(ctl, o) = strdup(value);
+        }
+        if (*ctl_setting(ctl, o) != NULL && strcmp(*ctl_setting(ctl, o), value) == 0) {
+            ctl->local |= o->use;
         }
     }
 }
@@ -173,11 +179,40 @@ ctl_settings_free(ctl_t *ctl)
 const char *
 ctl_need(const ctl_t *ctl, const char *value, const char *variable)
 {
-    if (value == NULL) {
-        ctl_fail("%s is not set%s: start the system with `make up`, or set it in the environment", variable,
-                 ctl->env_file == NULL ? " and there is no build/run/env here or above" : "");
+    if (value == NULL && ctl->env_file != NULL) {
+        ctl_fail("%s is not set, and build/run/env has none: `make up` writes it, or set it in the environment",
+                 variable);
+    } else if (value == NULL) {
+        ctl_fail("%s is not set and there is no build/run/env here or above: set it in the environment, or with a flag "
+                 "(`foodctl %s --help`)", variable, ctl->command);
     }
     return value;
+}
+
+/* Hosts, each with a port or none, with commas between. */
+static bool
+ctl_is_place(const char *text, size_t len)
+{
+    for (const char *end = text + len; text < end; ) {
+        size_t      one = strcspn(text, ",/?#");
+        const char *colon = memrchr(text, ':', one), *host_end;
+
+        colon = colon != NULL && memchr(colon, ']', (size_t) (text + one - colon)) == NULL ? colon : NULL;
+        host_end = colon != NULL ? colon : text + one;
+        if (host_end == text || (*text == '[' ? strspn(text + 1, "0123456789abcdefABCDEF:.")
+                                                != (size_t) (host_end - text - 2)
+                                              : strcspn(text, ":[]@ \"'`,/?#") != (size_t) (host_end - text)))
+        {
+            return false;
+        }
+        if (colon != NULL && (colon + 1 == text + one || strspn(colon + 1, "0123456789") != (size_t) (text + one - colon
+                                                                                                  - 1)))
+        {
+            return false;
+        }
+        text += one + (text[one] == ',');
+    }
+    return len > 0;
 }
 
 const char *
@@ -185,9 +220,53 @@ ctl_place(const char *url)
 {
     static char  place[256];
     const char  *from = strstr(url, "://"), *at = strrchr(url, '@');
+    int          len;
 
-    from = from != NULL ? from + 3 : url;
+    if (strncmp(url, "unix:/", 6) == 0) {
+        return url;
+    }
+    if (from == NULL) {
+        return "the address given";
+    }
+    from += 3;
     from = at != NULL && at >= from ? at + 1 : from;    /* the last one: a password may have what it should not */
-    snprintf(place, sizeof(place), "%.*s", (int) strcspn(from, "/?#"), from);
+    len = (int) strcspn(from, "/?#");
+    if (!ctl_is_place(from, (size_t) len)) {
+        return "the address given";
+    }
+    snprintf(place, sizeof(place), "%.*s", len, from);
     return place;
+}
+
+const char *
+ctl_advice(const ctl_t *ctl, const char *url, ctl_advice_e what)
+{
+    static const struct {
+        unsigned    use;
+        const char *start, *unit;       /* make's target; systemd's unit */
+    } servers[] = {
+        { CTL_USES_MONGO, "start-mongo", "mongod" }, { CTL_USES_REDIS, "start-redis", "redis-server" },
+        { CTL_USES_AMQP, "start-rabbit", "rabbitmq-server" },
+        { CTL_USES_ORDER | CTL_USES_PAYMENT, "up", "foodsvc-nginx" }      /* the last: for all else */
+    };
+    static char text[128];
+    unsigned    use = 0;
+    size_t      i = 0;
+
+    for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
+        use = o->variable != NULL && url != NULL && *ctl_setting((ctl_t *) ctl, o) == url ? o->use : use;
+    }
+    while (i + 1 < sizeof(servers) / sizeof(servers[0]) && servers[i].use != use) {
+        i++;
+    }
+    if (ctl->local & use) {
+        if (what != CTL_START) {
+            return what == CTL_LOOK ? "`make status`" : "`make logs`";
+        }
+        snprintf(text, sizeof(text), "`make %s` starts it", servers[i].start);
+    } else {
+        snprintf(text, sizeof(text), "`%s %s` on its host%s", what == CTL_LOGS ? "journalctl -u" : "systemctl status",
+                 servers[i].unit, what == CTL_START ? " tells" : "");
+    }
+    return text;
 }

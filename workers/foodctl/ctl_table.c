@@ -90,8 +90,9 @@ const ctl_command_t ctl_commands[] = {
       ctl_order_list },
     { "order cancel", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_no_options,
       "Cancels an order that has no driver yet, and gives the money back.", NULL, NULL, ctl_order_cancel },
-    { "order delete", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_no_options, "Deletes an order.", NULL, NULL,
-      ctl_order_delete },
+    { "order delete", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_no_options, "Deletes an order.",
+      "Events of it that are parked, or still come, are tried for a while and then end among the dead: `foodctl dead "
+      "drop --order ORDER` clears them.", NULL, ctl_order_delete },
     { "order watch", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_watch_options, "Follows an order to its end.",
       "On a terminal the order's way is one line that grows; elsewhere each status is a line, with the seconds since "
       "the watch began. It exits with 0 when the order came to a good end, its money given back included, and with 1 "

@@ -56,8 +56,8 @@ ctl_store_failed(const ctl_t *ctl, foodsvc_store_rc_e rc, const char *err)
                         "mongodb://USER:PASSWORD@127.0.0.1:27017", ctl->command, place);
     }
     if (rc == FOODSVC_STORE_UNAVAILABLE || rc == FOODSVC_STORE_UNKNOWN) {
-        return ctl_fail("%s: MongoDB at %s cannot be reached, or has no primary: is it running? `make start-mongo` "
-                        "starts it, MONGO_URL says where it is", ctl->command, place);
+        return ctl_fail("%s: MongoDB at %s cannot be reached, or has no primary: is it running? %s, MONGO_URL says "
+                        "where it is", ctl->command, place, ctl_advice(ctl, ctl->mongo_url, CTL_START));
     }
     return ctl_fail("%s: MongoDB at %s: %s", ctl->command, place, err);
 }
@@ -192,9 +192,8 @@ ctl_urls_file(ctl_urls_t *urls, const char *path)
 
 /* Drops the addresses of `urls`, or of all services, from Redis. Returns how many there were; -1: told. */
 static int64_t
-ctl_urls_drop(const ctl_t *ctl, const ctl_urls_t *urls)
+ctl_urls_drop(const ctl_t *ctl, redisContext *redis, const ctl_urls_t *urls)
 {
-    redisContext *redis = ctl_redis_open(ctl);
     int64_t       dropped = redis == NULL ? -1 : 0;
     const char   *name;
 
@@ -208,7 +207,6 @@ ctl_urls_drop(const ctl_t *ctl, const ctl_urls_t *urls)
         n = ctl_redis_drop(ctl, redis, name);
         dropped = n < 0 ? -1 : dropped + n;
     }
-    redisFree(redis);
     return dropped;
 }
 
@@ -218,9 +216,9 @@ ctl_urls_dropped(int64_t dropped)
     printf("addresses dropped from Redis: %lld\n", (long long) dropped);
 }
 
-/* Writes them, and drops the old ones where that is wanted. */
+/* Writes them, and drops the old ones where that is wanted: redis is NULL where it is not. */
 static int
-ctl_urls_save(const ctl_t *ctl, foodsvc_store_t *store, const ctl_urls_t *urls)
+ctl_urls_save(const ctl_t *ctl, foodsvc_store_t *store, redisContext *redis, const ctl_urls_t *urls)
 {
     char                err[FOODSVC_ERR] = "";
     int64_t             dropped = 0;
@@ -233,8 +231,8 @@ ctl_urls_save(const ctl_t *ctl, foodsvc_store_t *store, const ctl_urls_t *urls)
             return ctl_store_failed(ctl, rc, err);
         }
     }
-    if (ctl->flush) {
-        dropped = ctl_urls_drop(ctl, urls);
+    if (redis != NULL) {
+        dropped = ctl_urls_drop(ctl, redis, urls);
         if (dropped < 0) {
             return CTL_FAILED;
         }
@@ -261,6 +259,7 @@ ctl_urls_load(ctl_t *ctl)
 {
     ctl_urls_t       urls = { .n = 0 };
     foodsvc_store_t *store;
+    redisContext    *redis = NULL;
     int              code = CTL_OK;
 
     for (size_t i = 0; i < ctl->nargs && code == CTL_OK; i++) {
@@ -275,12 +274,16 @@ ctl_urls_load(ctl_t *ctl)
     if (code != CTL_OK) {
         return code;
     }
-    store = ctl_store_open(ctl);
-    if (store == NULL) {
+    /* Redis first: without it nothing is written that the services would then not see. */
+    if (ctl->flush && (redis = ctl_redis_open(ctl)) == NULL) {
         return CTL_FAILED;
     }
-    code = ctl_urls_save(ctl, store, &urls);
-    foodsvc_store_close(store);
+    store = ctl_store_open(ctl);
+    code = store == NULL ? CTL_FAILED : ctl_urls_save(ctl, store, redis, &urls);
+    if (store != NULL) {
+        foodsvc_store_close(store);
+    }
+    redisFree(redis);
     return code;
 }
 
@@ -325,7 +328,10 @@ ctl_urls_list(ctl_t *ctl)
 int
 ctl_urls_flush(ctl_t *ctl)
 {
-    int64_t dropped = ctl_urls_drop(ctl, NULL);
+    redisContext *redis = ctl_redis_open(ctl);
+    int64_t       dropped = ctl_urls_drop(ctl, redis, NULL);
+
+    redisFree(redis);
 
     if (dropped >= 0 && ctl->json) {
         ctl_print_json_new(json_pack("{s:I}", "dropped", (json_int_t) dropped));

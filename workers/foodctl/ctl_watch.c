@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "ctl.h"
+#include "ctl_table.h"
 #include "foodsvc_names.h"
 #include "foodsvc_time.h"
 
@@ -125,8 +125,9 @@ ctl_watch_over(const ctl_watch_t *watch)
         return false;
     }
     ctl_watch_close(watch);
-    ctl_fail("%s: the order is still %s after %.1f s: look at `make logs`", watch->ctl->command,
-             watch->last[0] ? watch->last : "not there", (double) watch->ctl->timeout / 1000);
+    ctl_fail("%s: the order is still %s after %.1f s: look at %s", watch->ctl->command,
+             watch->last[0] ? watch->last : "not there", (double) watch->ctl->timeout / 1000,
+             watch->ctl->local & CTL_USES_ORDER ? "`make logs`" : "`journalctl -u 'foodsvc-orderd@*'` on its host");
     return true;
 }
 

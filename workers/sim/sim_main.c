@@ -3,17 +3,21 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "sim.h"
 #include "worker_amqp.h"
 
 static bool sim_conf_check(void *values, char *err, size_t errlen);
 static bool sim_address_check(const char *value, char *err, size_t errlen);
 static bool sim_amqp_check(const char *value, char *err, size_t errlen);
+static bool sim_state_check(const char *value, char *err, size_t errlen);
 
 #define SIM_AT(member)  offsetof(sim_conf_t, member)
 #define SIM_PORT(i)     (offsetof(sim_conf_t, ports) + (i) * sizeof(int64_t))
@@ -37,7 +41,7 @@ static const worker_conf_option_t sim_options[] = {
       .help = "the same seed and order ids give the same times, ids and chances" },
     { .key = "fail", .type = WORKER_CONF_LIST, .offset = SIM_AT(fail), .check = sim_rule_valid,
       .help = "a failure rule, see above; may be repeated, and replaced with PUT /simulator/rules at run time" },
-    { .key = "state", .type = WORKER_CONF_TEXT, .offset = SIM_AT(state),
+    { .key = "state", .type = WORKER_CONF_TEXT, .offset = SIM_AT(state), .check = sim_state_check,
       .help = "file that keeps ledger and orders over restarts; none: they are forgotten" },
     { .key = "amqp_url", .type = WORKER_CONF_SECRET, .offset = SIM_AT(amqp_url),
       .value = "amqp://guest:guest@127.0.0.1:5672/",
@@ -110,6 +114,29 @@ static bool
 sim_amqp_check(const char *value, char *err, size_t errlen)
 {
     return strcmp(value, "off") == 0 || worker_amqp_url_check(value, err, errlen);
+}
+
+/* Could the file be read and written, or made where there is none? It is not touched. */
+static bool
+sim_state_check(const char *value, char *err, size_t errlen)
+{
+    struct stat  info;
+    char        *copy = strdup(value);
+    bool         there = stat(value, &info) == 0, ok;
+
+    if (there && S_ISDIR(info.st_mode)) {
+        errno = EISDIR;
+        ok = false;
+    } else if (there || errno != ENOENT || copy == NULL) {
+        ok = there && access(value, R_OK | W_OK) == 0;
+    } else {
+        ok = access(dirname(copy), W_OK | X_OK) == 0;
+    }
+    if (!ok) {
+        snprintf(err, errlen, "\"%s\" cannot be read and written: %s", value, strerror(errno));
+    }
+    free(copy);
+    return ok;
 }
 
 /* False: err says what is wrong; what was started is stopped by sim_stop(). */
