@@ -23,6 +23,8 @@
 #define FOODSVC_ORDERS                  "orders"
 #define FOODSVC_PAYMENTS                "payments"
 #define FOODSVC_SERVICE_URLS            "service_urls"
+/* A field of an order that owes something: since when. */
+#define FOODSVC_OWES_SINCE              "owes_since"
 
 /* RabbitMQ */
 #define FOODSVC_QUEUE                   FOODSVC_ORDER_SERVICE

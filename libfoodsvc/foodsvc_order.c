@@ -318,3 +318,8 @@ unsigned foodsvc_order_owes(const foodsvc_order_t *order)
     }
     return owes & ~order->settled;
 }
+
+int64_t foodsvc_order_since(const foodsvc_order_t *order)
+{
+    return order->nupdated > 0 ? order->updated[order->nupdated - 1].when : order->created;
+}

@@ -154,6 +154,9 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
  */
 unsigned foodsvc_order_owes(const foodsvc_order_t *order);
 
+/* Since when the order stands in its status, ms: the time of its last step, or of its creation. */
+int64_t foodsvc_order_since(const foodsvc_order_t *order);
+
 /* The table itself, for documents and tests: the verdict of event `event` in state `state`, history left aside. */
 foodsvc_verdict_e foodsvc_order_table(foodsvc_status_e state, foodsvc_status_e event);
 

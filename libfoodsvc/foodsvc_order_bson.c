@@ -1,13 +1,15 @@
 /*
  * The order's document in MongoDB.
  *
- * Beside the contract's fields: `claim` {by, until} and `settled` [names] (foodsvc_order.h), and the store's `rev`,
- * which is nobody else's business and stays there.
+ * Beside the contract's fields: `claim` {by, until} and `settled` [names] (foodsvc_order.h); `owes_since`, by which the
+ * database finds orders that owe something, written from what the order says and never read; and the store's `rev`, which
+ * is nobody else's business and stays there.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "foodsvc_bson.h"
+#include "foodsvc_names.h"
 
 /* --- writing --- */
 
@@ -88,6 +90,12 @@ static bool append_claim(const foodsvc_order_t *order, bson_t *doc)
                && bson_append_document_end(doc, &claim));
 }
 
+static bool append_owes_since(const foodsvc_order_t *order, bson_t *doc)
+{
+    return foodsvc_order_owes(order) == FOODSVC_OWES_NOTHING
+           || bson_append_date_time(doc, FOODSVC_OWES_SINCE, -1, foodsvc_order_since(order));
+}
+
 static bool append_unknown(const foodsvc_order_t *order, bson_t *doc)
 {
     bson_error_t  error;
@@ -120,6 +128,7 @@ bool foodsvc_order_to_bson(const foodsvc_order_t *order, bson_t *doc)
            && bson_append_date_time(doc, "created", -1, order->created)
            && append_settled(order, doc)
            && append_claim(order, doc)
+           && append_owes_since(order, doc)
            && append_unknown(order, doc);
 }
 
@@ -307,14 +316,16 @@ static bool keep_unknown(const bson_iter_t *iter, foodsvc_order_t *order, char e
 typedef enum {
     FIELD_ID, FIELD_ITEMS, FIELD_STATUS, FIELD_CREATED, FIELD_CUSTOMER_ID,      /* required, in a bit set */
     FIELDS_REQUIRED,
-    FIELD_KITCHEN_ID = FIELDS_REQUIRED, FIELD_DELIVERY_ID, FIELD_UPDATED, FIELD_SETTLED, FIELD_CLAIM, FIELD_REV,
+    FIELD_KITCHEN_ID = FIELDS_REQUIRED, FIELD_DELIVERY_ID, FIELD_UPDATED, FIELD_SETTLED, FIELD_CLAIM,
+    FIELD_OWES_SINCE, FIELD_REV,
     FIELDS
 } field_e;
 
 static const char *const fields[FIELDS] = {
     [FIELD_ID] = "_id", [FIELD_ITEMS] = "items", [FIELD_STATUS] = "status", [FIELD_CREATED] = "created",
     [FIELD_CUSTOMER_ID] = "customer_id", [FIELD_KITCHEN_ID] = "kitchen_id", [FIELD_DELIVERY_ID] = "delivery_id",
-    [FIELD_UPDATED] = "updated", [FIELD_SETTLED] = "settled", [FIELD_CLAIM] = "claim", [FIELD_REV] = "rev"
+    [FIELD_UPDATED] = "updated", [FIELD_SETTLED] = "settled", [FIELD_CLAIM] = "claim",
+    [FIELD_OWES_SINCE] = FOODSVC_OWES_SINCE, [FIELD_REV] = "rev"
 };
 
 static bool read_field(field_e field, const bson_iter_t *iter, foodsvc_order_t *order, char err[FOODSVC_ERR])
@@ -342,6 +353,7 @@ static bool read_field(field_e field, const bson_iter_t *iter, foodsvc_order_t *
     case FIELD_CLAIM:
         read_claim(iter, order);
         return true;
+    case FIELD_OWES_SINCE:
     case FIELD_REV:
         return true;
     default:

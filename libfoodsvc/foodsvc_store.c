@@ -319,14 +319,20 @@ foodsvc_store_rc_e foodsvc_store_indexes(foodsvc_store_call_t *call, char err[FO
     foodsvc_store_rc_e  rc;
     bson_t             *created = BCON_NEW("key", "{", "created", BCON_INT32(-1), "_id", BCON_INT32(-1), "}",
         "name", "created_-1__id_-1");
+    bson_t             *owes = BCON_NEW("key", "{", "status", BCON_INT32(1), FOODSVC_OWES_SINCE, BCON_INT32(1),
+        "_id", BCON_INT32(1), "}", "name", "status_1_owes_since_1__id_1");
     bson_t             *outbox = BCON_NEW("key", "{", "outbox.when", BCON_INT32(1), "}", "name", "outbox.when_1",
         "sparse", BCON_BOOL(true));
 
     rc = create_index(call, FOODSVC_ORDERS, created, err);
     if (rc == FOODSVC_STORE_OK) {
+        rc = create_index(call, FOODSVC_ORDERS, owes, err);
+    }
+    if (rc == FOODSVC_STORE_OK) {
         rc = create_index(call, FOODSVC_PAYMENTS, outbox, err);
     }
     bson_destroy(created);
+    bson_destroy(owes);
     bson_destroy(outbox);
     return rc;
 }

@@ -15,7 +15,11 @@
  * the claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over. A claim
  * for longer than anybody may claim is none (a clock was wrong): no debt waits for it.
  *
- * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}; payments {outbox.when: 1} sparse.
+ * owes_since. Every order that owes something says so in its document, with the time since when; so what was left undone
+ * is found by an index (foodsvc_store_orders_owing).
+ *
+ * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}, {status: 1, owes_since: 1, _id: 1}; payments
+ * {outbox.when: 1} sparse.
  */
 #ifndef FOODSVC_STORE_H
 #define FOODSVC_STORE_H
@@ -117,6 +121,21 @@ typedef struct {
 
 void foodsvc_store_orders_page(foodsvc_store_t *store, foodsvc_store_page_t *page);
 void foodsvc_store_page_clear(foodsvc_store_page_t *page);     /* frees orders and next, not after */
+
+/*
+ * One page of the orders of a status that owe something since before a time, the oldest first. Whether an order does
+ * owe, foodsvc_order_owes() says: another implementation may have written it since.
+ */
+typedef struct {
+    foodsvc_status_e  status;
+    int64_t           before;       /* ms: they owe since then or longer */
+    bool              claimed;      /* also those that somebody has claimed; else a page may have fewer than its limit */
+    /* Instead of all this: those of the status without owes_since, by their ids. They owe nothing, or another
+       implementation wrote them, and foodsvc_order_owes() and foodsvc_order_since() tell. */
+    bool              unmarked;
+} foodsvc_store_owing_t;
+
+void foodsvc_store_orders_owing(foodsvc_store_t *store, const foodsvc_store_owing_t *owing, foodsvc_store_page_t *page);
 
 /* --- payments --- */
 

@@ -4,6 +4,9 @@
  * The condition is _id, the raw status, the length of `updated` and `rev`, as read. rev alone would do among ourselves;
  * the Python original writes none, so its changes show in status and length.
  *
+ * owes_since is a function of the order: each write brings it up to date, and so does a worker's look that changes
+ * nothing else, should another implementation have written the order meanwhile.
+ *
  * The update is taken from the document that the codec makes of the decided order, so that the shapes have one owner;
  * only what differs is written, and fields that we don't know stay as they are.
  *
@@ -108,10 +111,26 @@ static bool set_fields(bson_t *set, const foodsvc_order_t *before, const foodsvc
         && (!uuid_differs(before->has_delivery_id, &before->delivery_id, after->has_delivery_id, &after->delivery_id)
             || foodsvc_store_copy(set, "delivery_id", decided, "delivery_id"))
         && (before->settled == after->settled || foodsvc_store_copy(set, "settled", decided, "settled"))
+        && (!bson_has_field(decided, FOODSVC_OWES_SINCE)
+            || foodsvc_store_copy(set, FOODSVC_OWES_SINCE, decided, FOODSVC_OWES_SINCE))
         && (!claim_differs(before, after) || after->claim_by[0] == '\0'
             || foodsvc_store_copy(set, "claim", decided, "claim"))
         && (before->nupdated == after->nupdated || has_history(doc)
             || foodsvc_store_copy(set, "updated", decided, "updated"));
+}
+
+static bool unset_fields(bson_t *update, const foodsvc_order_t *before, const foodsvc_order_t *after,
+    const bson_t *decided, const bson_t *doc)
+{
+    bool    claim = before->claim_by[0] != '\0' && after->claim_by[0] == '\0';
+    bool    owes = bson_has_field(doc, FOODSVC_OWES_SINCE) && !bson_has_field(decided, FOODSVC_OWES_SINCE);
+    bson_t  unset;
+
+    return !(claim || owes)
+        || (BSON_APPEND_DOCUMENT_BEGIN(update, "$unset", &unset)
+            && (!claim || BSON_APPEND_UTF8(&unset, "claim", ""))
+            && (!owes || BSON_APPEND_UTF8(&unset, FOODSVC_OWES_SINCE, ""))
+            && bson_append_document_end(update, &unset));
 }
 
 static bson_t *update_of(const foodsvc_order_t *before, const foodsvc_order_t *after, const bson_t *doc,
@@ -131,11 +150,7 @@ static bson_t *update_of(const foodsvc_order_t *before, const foodsvc_order_t *a
         && bson_append_document_end(update, &part)
         && (before->nupdated == after->nupdated || !has_history(doc)
             || push_steps(update, &decided, before->nupdated));
-    if (ok && before->claim_by[0] != '\0' && after->claim_by[0] == '\0') {
-        ok = BSON_APPEND_DOCUMENT_BEGIN(update, "$unset", &part)
-            && BSON_APPEND_UTF8(&part, "claim", "")
-            && bson_append_document_end(update, &part);
-    }
+    ok = ok && unset_fields(update, before, after, &decided, doc);
     bson_destroy(&decided);
     if (!ok) {
         bson_destroy(update);
@@ -168,7 +183,7 @@ static void drop_claim(foodsvc_order_t *order)
     order->claim_until = 0;
 }
 
-static bool claim_is_free(const foodsvc_order_t *order, int64_t now)
+bool foodsvc_store_claim_is_free(const foodsvc_order_t *order, int64_t now)
 {
     return order->claim_by[0] == '\0' || order->claim_until <= now || order->claim_until - now > FOODSVC_STORE_CLAIM;
 }
@@ -187,12 +202,32 @@ static bool apply_claim(const foodsvc_store_change_op_t *op, foodsvc_order_t *or
         return own;
     }
     if (op->claim_ms <= 0 || foodsvc_order_owes(order) == FOODSVC_OWES_NOTHING
-        || !(own || claim_is_free(order, now))) {
+        || !(own || foodsvc_store_claim_is_free(order, now))) {
         return false;
     }
     bson_strncpy(order->claim_by, op->claim_by, sizeof(order->claim_by));
     order->claim_until = now + (op->claim_ms < FOODSVC_STORE_CLAIM ? op->claim_ms : FOODSVC_STORE_CLAIM);
     return true;
+}
+
+/*
+ * Whether the document says something else of its debt than the order does: somebody wrote it who doesn't keep
+ * owes_since. Who may claim mends that; others leave what they don't change alone.
+ */
+static bool owes_since_is_wrong(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const foodsvc_order_t *order,
+    const bson_t *doc)
+{
+    const foodsvc_store_change_op_t  *op = foodsvc_store_op(job, group, 0);
+    bson_iter_t                       iter;
+    bool                              has = bson_iter_init_find(&iter, doc, FOODSVC_OWES_SINCE);
+
+    if (op->claim_by == NULL) {
+        return false;
+    }
+    if (foodsvc_order_owes(order) == FOODSVC_OWES_NOTHING) {
+        return has;
+    }
+    return !has || !BSON_ITER_HOLDS_DATE_TIME(&iter) || bson_iter_date_time(&iter) != foodsvc_order_since(order);
 }
 
 static void change_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const bson_t *doc)
@@ -231,6 +266,7 @@ static void change_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     for (i = 0; i < group->count; i++) {
         write = apply_claim(foodsvc_store_op(job, group, i), order, now) || write;
     }
+    write = write || owes_since_is_wrong(job, group, order, doc);
     if (!write) {
         foodsvc_store_settle(job, group, FOODSVC_STORE_OK, "");
         return;

@@ -5,8 +5,10 @@
  *   foodsvc_store_uri.c       the URI and its defaults
  *   foodsvc_store_run.c       the protocol of foodsvc_store.h: read, decide, write under a condition, look again
  *   foodsvc_store_bulk.c      one bulk of writes and what became of each
- *   foodsvc_store_orders.c    orders: insert, find, delete, page
+ *   foodsvc_store_orders.c    orders: insert, find, delete, list
+ *   foodsvc_store_page.c      orders page by page, in the order of an index
  *   foodsvc_store_change.c    orders: changes and claims
+ *   foodsvc_store_sweep.c     orders that owe something, by age
  *   foodsvc_store_payments.c  payments
  *   foodsvc_store_outbox.c    their outbox marks: cleared, and found when they are old
  *   foodsvc_store_urls.c      service_urls
@@ -154,5 +156,22 @@ bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const 
 /* Gives all ops of an open group their result and closes it. */
 void foodsvc_store_settle(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
     const char *err);
+
+/* --- foodsvc_store_change.c --- */
+
+/* There is none, it has expired, or it is for longer than anybody may claim. */
+bool foodsvc_store_claim_is_free(const foodsvc_order_t *order, int64_t now);
+
+/* --- foodsvc_store_page.c --- */
+
+/* Which orders, and how they are sorted: by an index of foodsvc_store_prepare(). */
+typedef struct {
+    const char    *key[3];
+    size_t         nkey;
+    int            direction;       /* of all of them: 1 or -1 */
+    const bson_t  *min, *max;       /* the index's part, or NULL; max is not part of it */
+} foodsvc_store_paging_t;
+
+void foodsvc_store_page_run(foodsvc_store_t *store, const foodsvc_store_paging_t *paging, foodsvc_store_page_t *page);
 
 #endif
