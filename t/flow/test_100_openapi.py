@@ -43,6 +43,8 @@ def test_each_service_serves_its_own_without_a_key(system):
             headers = api.get(path, key=False).headers
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+        for file, kind in (("LICENSE", "text/plain"), ("swagger-ui.css", "text/css"), ("favicon-32x32.png", "image/png")):
+            assert api.get(f"/docs/{file}", key=False).headers["Content-Type"].split(";")[0] == kind
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "HEAD", "OPTIONS", "TRACE"])
