@@ -3,7 +3,6 @@
  * so that its password stays out of nginx.conf; it never appears in a message.
  */
 #include "ngx_http_foodsvc_core.h"
-#include <amqp.h>
 
 
 typedef struct {
@@ -11,11 +10,14 @@ typedef struct {
     ngx_uint_t  *value;
     ngx_uint_t   ms;            /* a time in milliseconds, else a number */
     ngx_uint_t   min, max;
+    ngx_str_t   *text;          /* in place of value: any text */
 } ngx_http_foodsvc_param_t;
 
 static char *ngx_http_foodsvc_conf_params(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params);
 static char *ngx_http_foodsvc_conf_param(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params, ngx_str_t *arg);
 static char *ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url);
+static char *ngx_http_foodsvc_conf_cacert(ngx_conf_t *cf, ngx_http_foodsvc_publisher_conf_t *conf);
+static ngx_int_t ngx_http_foodsvc_conf_has_cert(ngx_str_t *path);
 
 
 char *
@@ -24,11 +26,11 @@ ngx_http_foodsvc_conf_mongo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                           err[FOODSVC_ERR];
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
     ngx_http_foodsvc_param_t       params[] = {
-        { "read_threads", &mcf->store.read_threads, 0, 1, 64 },
-        { "write_threads", &mcf->store.write_threads, 0, 1, 64 },
-        { "queue", &mcf->store.queue, 0, 1, 1000000 },
-        { "timeout", &mcf->store.timeout, 1, 10, 60000 },
-        { NULL, NULL, 0, 0, 0 }
+        { "read_threads", &mcf->store.read_threads, 0, 1, 64, NULL },
+        { "write_threads", &mcf->store.write_threads, 0, 1, 64, NULL },
+        { "queue", &mcf->store.queue, 0, 1, 1000000, NULL },
+        { "timeout", &mcf->store.timeout, 1, 10, 60000, NULL },
+        { NULL, NULL, 0, 0, 0, NULL }
     };
 
     if (mcf->store.uri.len) {
@@ -61,9 +63,9 @@ ngx_http_foodsvc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     u_char                         err[256];
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
     ngx_http_foodsvc_param_t       params[] = {
-        { "timeout", &mcf->redis.timeout, 1, 10, 60000 },
-        { "queue", &mcf->redis.queue, 0, 1, 1000000 },
-        { NULL, NULL, 0, 0, 0 }
+        { "timeout", &mcf->redis.timeout, 1, 10, 60000, NULL },
+        { "queue", &mcf->redis.queue, 0, 1, 1000000, NULL },
+        { NULL, NULL, 0, 0, 0, NULL }
     };
 
     if (mcf->redis.url.len) {
@@ -94,15 +96,15 @@ ngx_http_foodsvc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char                          *copy;
-    struct amqp_connection_info    info;
+    u_char                         err[256];
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
     ngx_http_foodsvc_param_t       params[] = {
-        { "timeout", &mcf->publisher.timeout, 1, 10, 60000 },
-        { "queue", &mcf->publisher.queue, 0, 1, 1000000 },
-        { "window", &mcf->publisher.window, 0, 1, 4096 },
-        { "heartbeat", &mcf->publisher.heartbeat, 0, 1, 600 },
-        { NULL, NULL, 0, 0, 0 }
+        { "timeout", &mcf->publisher.timeout, 1, 10, 60000, NULL },
+        { "queue", &mcf->publisher.queue, 0, 1, 1000000, NULL },
+        { "window", &mcf->publisher.window, 0, 1, 4096, NULL },
+        { "heartbeat", &mcf->publisher.heartbeat, 0, 1, 600, NULL },
+        { "ca", NULL, 0, 0, 0, &mcf->publisher.cacert },
+        { NULL, NULL, 0, 0, 0, NULL }
     };
 
     if (mcf->publisher.url.len) {
@@ -120,21 +122,60 @@ ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    /* amqp_parse_url() writes into its argument */
-    copy = ngx_pnalloc(cf->temp_pool, mcf->publisher.url.len + 1);
-    if (copy == NULL) {
+    if (ngx_http_foodsvc_publisher_check(cf->temp_pool, &mcf->publisher.url, err, sizeof(err)) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "foodsvc_rabbitmq: the url %s: give amqp[s]://user:password@host:port[/vhost]", err);
         return NGX_CONF_ERROR;
     }
 
-    ngx_memcpy(copy, mcf->publisher.url.data, mcf->publisher.url.len + 1);
+    return ngx_http_foodsvc_conf_cacert(cf, &mcf->publisher);
+}
 
-    if (amqp_parse_url(copy, &info) != AMQP_STATUS_OK || info.host == NULL || info.host[0] == '\0') {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "foodsvc_rabbitmq: the url cannot be read: give amqp[s]://user:password@host:port[/vhost]");
+
+/*
+ * Whether the file of ca= can be used is said now, not by a connection that does not come about. The workers read it at
+ * each connect, as their own user: it may be renewed.
+ */
+static char *
+ngx_http_foodsvc_conf_cacert(ngx_conf_t *cf, ngx_http_foodsvc_publisher_conf_t *conf)
+{
+    if (conf->cacert.data == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(conf->url.data, "amqps:", 6) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "foodsvc_rabbitmq: ca= is for an amqps:// url, and this one has no TLS");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &conf->cacert, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_foodsvc_conf_has_cert(&conf->cacert) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "foodsvc_rabbitmq: no certificate could be read from ca=%V: give a PEM file",
+                           &conf->cacert);
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_foodsvc_conf_has_cert(ngx_str_t *path)
+{
+    BIO   *bio;
+    X509  *cert;
+
+    bio = BIO_new_file((char *) path->data, "r");
+    cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+
+    X509_free(cert);
+    BIO_free(bio);
+    ERR_clear_error();
+
+    return cert ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -198,6 +239,12 @@ ngx_http_foodsvc_conf_param(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params, ng
 
         text.data = arg->data + len + 1;
         text.len = arg->len - len - 1;
+
+        if (p->text) {
+            *p->text = text;
+            return NGX_CONF_OK;
+        }
+
         n = p->ms ? ngx_parse_time(&text, 0) : ngx_atoi(text.data, text.len);
 
         if (n == NGX_ERROR || (ngx_uint_t) n < p->min || (ngx_uint_t) n > p->max) {

@@ -46,7 +46,7 @@ ngx_http_foodsvc_publisher_check(ngx_pool_t *pool, ngx_str_t *url, u_char *err, 
         copy[url->len] = '\0';
 
         if (amqp_parse_url(copy, &info) != AMQP_STATUS_OK) {
-            wrong = "must be \"amqp[s]://user:password@host[:port][/vhost]\", with special characters as %XX";
+            wrong = "cannot be read";
 
         } else if (info.host == NULL || info.host[0] == '\0') {
             wrong = "has no host";

@@ -297,3 +297,27 @@ location / {
 }
 --- error_log eval
 qr/needs "foodsvc_card_company": add it in \S+nginx\.conf:\d+/
+
+
+=== TEST 36: a CA for a connection that has no TLS
+--- location: location / { foodsvc order; }
+--- rabbitmq: foodsvc_rabbitmq amqp://guest:guest@127.0.0.1/ ca=html/none;
+--- error_log
+foodsvc_rabbitmq: ca= is for an amqps:// url, and this one has no TLS in
+
+
+=== TEST 37: a CA's file that has no certificate
+--- location: location / { foodsvc order; }
+--- rabbitmq: foodsvc_rabbitmq amqps://guest:guest@127.0.0.1/ ca=../html/empty.pem;
+--- user_files
+>>> empty.pem
+nothing
+--- error_log eval
+qr/foodsvc_rabbitmq: no certificate could be read from ca=\S+empty\.pem: give a PEM file in/
+
+
+=== TEST 38: a RabbitMQ url with a port that is none
+--- location: location / { foodsvc order; }
+--- rabbitmq: foodsvc_rabbitmq amqp://guest:guest@127.0.0.1:0/;
+--- error_log
+foodsvc_rabbitmq: the url has a bad port: give amqp[s]://user:password@host:port[/vhost] in

@@ -122,6 +122,9 @@ class Queue:
             return channel.queue_declare(queue, passive=True).method.message_count
         return self._with(act)
 
+    def consumers(self, queue):
+        return self._with(lambda channel: channel.queue_declare(queue, passive=True).method.consumer_count)
+
 
 class System:
     """The system under test."""

@@ -25,6 +25,9 @@ ctl_amqp_refused(const ctl_t *ctl, const char *err)
                  "name, or with a slash for the usual one", ctl->command, place);
     } else if (ctl_begins(err, "cannot read the certificates")) {
         ctl_fail("%s: the file that CA_CERT names cannot be read, or has no certificates", ctl->command);
+    } else if (strstr(err, "verification failed") != NULL) {
+        ctl_fail("%s: the certificate of RabbitMQ at %s is another host's, or of nobody that %s", ctl->command, place,
+                 ctl->ca_cert ? "CA_CERT's file knows" : "this system knows: CA_CERT names the file of who signed it");
     } else if (ctl_begins(err, "login") || strstr(err, "SSL") != NULL) {
         ctl_fail("%s: %s does not answer as RabbitMQ does: correct AMQP_URL, its amqp:// or amqps:// included",
                  ctl->command, place);

@@ -8,6 +8,7 @@
 #   payment_service    order: what is in the server{} that plays PaymentService. Absent: nobody listens there.
 #   customer_service, card_company    payment: the same
 #   mongo, redis, amqp    a url in place of the real one; "away": of a server that is not there
+#   amqp_parameters    more of foodsvc_rabbitmq
 #   settings    more directives for the http block
 #   before      one line each, a command of t/lib/stage.py, before nginx starts. Words are parted by blanks, '...' is one word.
 #   after       one line each, `COMMAND =~ REGEX`, when the (first) response has come; a test each
@@ -119,7 +120,7 @@ sub http_config {
     my $text = sprintf <<'END', map({ server_url($block, @$_) } ['mongo', $ENV{MONGO_URL}], ['redis', $ENV{REDIS_URL}],
     foodsvc_mongo "%s" timeout=500ms;
     foodsvc_redis "%s";
-    foodsvc_rabbitmq "%s";
+    foodsvc_rabbitmq "%s" %s;
     foodsvc_api_key_hash %s;
     foodsvc_url_ttl 0;
     upstream partners {
@@ -127,7 +128,7 @@ sub http_config {
         keepalive 8;
     }
 END
-        ['amqp', $ENV{AMQP_URL}]), Digest::SHA::sha256_hex($KEY);
+        ['amqp', $ENV{AMQP_URL}]), section($block, 'amqp_parameters') || '', Digest::SHA::sha256_hex($KEY);
 
     my $settings = section($block, 'settings');
     $text .= "$settings\n" if defined $settings;
