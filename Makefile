@@ -19,8 +19,12 @@ WARN     := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmiss
             -Wformat=2 -Wno-unused-parameter
 HARDEN   := -fstack-protector-strong -fPIC
 LDHARDEN := -pie -Wl,-z,relro,-z,now
+# SANITIZE=fuzzer: the same for t/fuzz, whose programs bring libFuzzer; clang alone has it.
 ifeq ($(SANITIZE),)
 HARDEN   += -D_FORTIFY_SOURCE=2
+else ifeq ($(SANITIZE),fuzzer)
+HARDEN   += -fsanitize=address,undefined,fuzzer-no-link -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDHARDEN += -fsanitize=address,undefined,fuzzer
 else
 HARDEN   += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDHARDEN += -fsanitize=address,undefined
@@ -36,6 +40,8 @@ PROGRAMS  := foodsvc-orderd foodsvc-sim foodctl
 ORDERD_SRCS := $(wildcard workers/orderd/*.c)
 SIM_SRCS  := $(wildcard workers/sim/*.c)
 CTL_SRCS  := $(wildcard workers/foodctl/*.c)
+FUZZ_SRCS := $(wildcard t/fuzz/fuzz_*.c)
+FUZZERS   := $(FUZZ_SRCS:t/fuzz/%.c=$(BUILD)/bin/%)
 UNIT_SRCS := $(wildcard t/unit/test_*.c)
 UNITS     := $(UNIT_SRCS:t/unit/%.c=$(BUILD)/unit/%)
 obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -48,12 +54,13 @@ help:   ## this list
 	@awk -F ':.*## ' '/^[a-zA-Z_% -]+:.*## / { sub(/ .*/, "", $$1); sub(/%/, "X", $$1); \
 	    printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all build lib workers module share unit-programs
+.PHONY: all build lib workers module share unit-programs fuzz-programs
 build all: workers module share   ## build the module, the workers, the simulator and foodctl, into build/
 lib: $(LIB)
 workers: $(PROGRAMS:%=$(BUILD)/bin/%)
 module: $(MODULE)
 unit-programs: $(UNITS) $(BUILD)/docs/state-machine
+fuzz-programs: $(FUZZERS)
 
 $(BUILD)/obj/%.o: %.c | headers
 	@mkdir -p $(@D)
@@ -86,6 +93,12 @@ $(BUILD)/unit/test_sim_%: $(BUILD)/obj/t/unit/test_sim_%.o $(call obj,$(filter-o
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
 # This one makes each allocation fail in turn.
 $(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=json_loadb
+
+# The fuzz targets, with what they share; see SANITIZE=fuzzer.
+$(BUILD)/bin/fuzz_%: $(BUILD)/obj/t/fuzz/fuzz_%.o $(call obj,t/fuzz/fuzz.c t/fuzz/rules.c $(COMMON_SRCS)) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(WORKER_LIBS) $(LIBS)
 
 # Prints the order's state machine for the documents.
 $(BUILD)/docs/state-machine: $(BUILD)/obj/scripts/state-machine.o $(LIB)
@@ -187,6 +200,17 @@ unit: setup     ## the unit tests alone
 asan: setup-tests ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
+.PHONY: fuzz
+ifneq ($(T),http)
+fuzz:           ## libFuzzer on every reader of ours, TIME=60 seconds each; T=NAME: one; T=http: all of HTTP, with the sanitizers
+	@BUILD=$(TOOLS) scripts/setup run fuzz
+	@+$(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer TOOLS=$(TOOLS) BUILD=$(BUILD)/fuzz fuzz-programs
+	@TIME=$(TIME) RUNS=$(RUNS) SEED=$(SEED) t/fuzz/run $(T)
+else
+fuzz: setup
+	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build
+	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan TIME=$(or $(TIME),60) SEED=$(SEED) $(PYTHON) t/run t/flow/test_160_http_fuzz.py
+endif
 .PHONY: schemathesis prism-proxy degraded
 schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1
 	@+EXAMPLES=$(or $(EXAMPLES),1000) $(MAKE) --no-print-directory test T=t/flow/test_110_schemathesis.py
@@ -217,6 +241,6 @@ pictures: ready ## take the pictures in docs/pictures/: a demo in a system of it
 
 .PHONY: clean distclean
 clean:          ## remove what was built; tools, secrets and data stay
-	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs share nginx nginx-* asan lint)
+	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs share nginx nginx-* asan fuzz lint)
 distclean: down ## remove everything that is not in git
 	rm -rf $(BUILD)

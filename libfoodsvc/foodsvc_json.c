@@ -219,6 +219,25 @@ char *foodsvc_json_detail(const char *detail)
     return foodsvc_buf_finish(&buf, NULL);
 }
 
+/* How much of a string is shown: whole characters, whose JSON text, escapes included, is within the limit. */
+static size_t shown_length(const char *text, size_t len)
+{
+    size_t room = FOODSVC_FAULT_INPUT_MAX, i = 0;
+
+    while (i < len) {
+        unsigned char c = (unsigned char) text[i];
+        size_t        n = foodsvc_utf8_char(text + i, len - i);
+        size_t        size = c == '"' || c == '\\' ? 2 : c < 0x20 ? sizeof("\\u0000") - 1 : n;
+
+        if (n == 0 || size > room) {
+            break;
+        }
+        room -= size;
+        i += n;
+    }
+    return i;
+}
+
 /* input itself, or what is shown in its place; NULL: no memory. Takes the reference. */
 static json_t *bounded(json_t *input)
 {
@@ -227,13 +246,10 @@ static json_t *bounded(json_t *input)
     char   *text;
 
     if (json_is_string(input)) {
-        if (json_string_length(input) <= FOODSVC_FAULT_INPUT_MAX) {
-            return input;
-        }
         text = (char *) json_string_value(input);
-        len = FOODSVC_FAULT_INPUT_MAX;
-        while ((text[len] & 0xC0) == 0x80) {
-            len--;
+        len = shown_length(text, json_string_length(input));
+        if (len == json_string_length(input)) {
+            return input;
         }
         shown = json_stringn(text, len);
 

@@ -140,9 +140,10 @@ static bool out_of_memory(char err[FOODSVC_ERR])
     return false;
 }
 
-static bool bad_at(char err[FOODSVC_ERR], const char *field, const bson_iter_t *element, const char *member)
+/* `at` counts the elements itself: an array's own names of them are another writer's, and may be any bytes. */
+static bool bad_at(char err[FOODSVC_ERR], const char *field, size_t at, const char *member)
 {
-    snprintf(err, FOODSVC_ERR, "%s.%.10s%s is missing or of another type", field, bson_iter_key(element), member);
+    snprintf(err, FOODSVC_ERR, "%s.%zu%s is missing or of another type", field, at, member);
     return false;
 }
 
@@ -172,7 +173,7 @@ static bool read_item(const bson_iter_t *element, foodsvc_order_t *order, char e
     int64_t      quantity = 1;          /* the contract's default */
 
     if (!BSON_ITER_HOLDS_DOCUMENT(element) || !bson_iter_recurse(element, &iter)) {
-        return bad_at(err, "items", element, "");
+        return bad_at(err, "items", order->nitems, "");
     }
     while (bson_iter_next(&iter)) {
         const char *key = bson_iter_key(&iter);
@@ -180,11 +181,11 @@ static bool read_item(const bson_iter_t *element, foodsvc_order_t *order, char e
         if (strcmp(key, "product") == 0) {
             product = foodsvc_bson_text(&iter, &len);
         } else if (strcmp(key, "quantity") == 0 && (!foodsvc_bson_whole(&iter, &quantity) || quantity < 1)) {
-            return bad_at(err, "items", element, ".quantity");
+            return bad_at(err, "items", order->nitems, ".quantity");
         }
     }
     if (product == NULL) {
-        return bad_at(err, "items", element, ".product");
+        return bad_at(err, "items", order->nitems, ".product");
     }
     return foodsvc_order_add_item(order, product, len, quantity) || out_of_memory(err);
 }
@@ -220,7 +221,7 @@ static bool read_step(const bson_iter_t *element, foodsvc_order_t *order, char e
     bool             has_status = false, has_when = false;
 
     if (!BSON_ITER_HOLDS_DOCUMENT(element) || !bson_iter_recurse(element, &iter)) {
-        return bad_at(err, "updated", element, "");
+        return bad_at(err, "updated", order->nupdated, "");
     }
     while (bson_iter_next(&iter)) {
         const char *key = bson_iter_key(&iter);
@@ -232,7 +233,7 @@ static bool read_step(const bson_iter_t *element, foodsvc_order_t *order, char e
         }
     }
     if (!has_status || !has_when) {
-        return bad_at(err, "updated", element, has_status ? ".when" : ".status");
+        return bad_at(err, "updated", order->nupdated, has_status ? ".when" : ".status");
     }
     return foodsvc_order_add_step(order, status, when) || out_of_memory(err);
 }

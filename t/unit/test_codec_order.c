@@ -464,6 +464,22 @@ static void text_that_is_none(void **state)
     assert_string_equal(err, "_id is missing");
 }
 
+/* An array's names of its elements are what its writer made of them: a reason counts them itself. */
+static void names_of_elements_are_not_said(void **state)
+{
+    bson_t  doc = BSON_INITIALIZER, items, item;
+    char    err[FOODSVC_ERR] = "";
+
+    assert_true(bson_append_utf8(&doc, "_id", -1, ID, -1));
+    assert_true(bson_append_array_begin(&doc, "items", -1, &items));
+    assert_true(bson_append_document_begin(&items, "\xFF\x1B[2J", -1, &item));
+    assert_true(bson_append_document_end(&items, &item));
+    assert_true(bson_append_array_end(&doc, &items));
+    assert_null(foodsvc_order_from_bson(&doc, err));
+    assert_string_equal(err, "items.0.product is missing or of another type");
+    bson_destroy(&doc);
+}
+
 static void claims_and_debts_that_are_none(void **state)
 {
     static const char *const claims[] = {
@@ -501,6 +517,7 @@ int main(void)
         cmocka_unit_test(documents_beyond_us),
         cmocka_unit_test(no_document_at_all),
         cmocka_unit_test(text_that_is_none),
+        cmocka_unit_test(names_of_elements_are_not_said),
         cmocka_unit_test(claims_and_debts_that_are_none),
     };
 

@@ -184,6 +184,11 @@ static void an_answer_is_bounded(void **state)
     add(&faults, json_pack("{s: s#}", "a", text, 2000));
     add(&faults, json_pack("[i]", 1));
     add(&faults, json_integer(7));
+    memset(text, 1, sizeof(text));                                      /* six bytes each, as JSON has them */
+    add(&faults, json_stringn(text, FOODSVC_FAULT_INPUT_MAX));
+    add(&faults, json_stringn(text, FOODSVC_FAULT_INPUT_MAX / 6));
+    assert_int_equal(strlen(input_of(&faults, 6, shown)), FOODSVC_FAULT_INPUT_MAX / 6 * 6 + 2);
+    assert_int_equal(strlen(input_of(&faults, 7, shown)), FOODSVC_FAULT_INPUT_MAX / 6 * 6 + 2);
     assert_int_equal(strlen(input_of(&faults, 0, shown)), FOODSVC_FAULT_INPUT_MAX - 1 + 2);
     assert_int_equal(strlen(input_of(&faults, 1, shown)), FOODSVC_FAULT_INPUT_MAX - 1 + 2);
     assert_string_equal(input_of(&faults, 2, shown), "[]");

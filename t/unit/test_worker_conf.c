@@ -216,6 +216,21 @@ static void bad_ones_are_refused(void **state)
 }
 
 
+/* An error may quote the file, which may hold anything: it is one printable line of UTF-8 all the same. */
+static void what_is_no_text_is_not_said(void **state)
+{
+    static const char  cut[] = "\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4";
+    char               text[256];
+
+    refuses("pend\x1B[2Jing = 1\n", NULL, "unknown key \"pend?[2Jing\"");
+    refuses("a\xFF\xC2\x9B""b = 1\n", NULL, "unknown key \"a???b\"");
+    refuses("\xC3\xA4 = 1\n", NULL, "unknown key \"\xC3\xA4\"");
+    /* cut at 64 bytes, in the middle of a character */
+    snprintf(text, sizeof(text), "n = x%s%s%s%s%s\n", cut, cut, cut, cut, cut);
+    refuses(text, NULL, "\xC3\xA4?\" is not a whole number");
+}
+
+
 static void reload_takes_all_or_nothing(void **state)
 {
     values_t        values;
@@ -247,6 +262,7 @@ int main(void)
         cmocka_unit_test(arguments_follow_the_flags),
         cmocka_unit_test(a_file_holds_the_secret),
         cmocka_unit_test(bad_ones_are_refused),
+        cmocka_unit_test(what_is_no_text_is_not_said),
         cmocka_unit_test(reload_takes_all_or_nothing)
     };
     int  failed;

@@ -210,13 +210,21 @@ static int64_t header_int(const amqp_basic_properties_t *properties, const char 
     int64_t                    n = 0;
 
     switch (value ? value->kind : 0) {
-    case AMQP_FIELD_KIND_I8: n = value->value.u8; break;
+    case AMQP_FIELD_KIND_I8: n = value->value.i8; break;
     case AMQP_FIELD_KIND_I16: n = value->value.i16; break;
     case AMQP_FIELD_KIND_I32: n = value->value.i32; break;
     case AMQP_FIELD_KIND_I64: n = value->value.i64; break;
     default: break;
     }
     return n < 0 || n > 1000000 ? 0 : n;
+}
+
+
+void worker_amqp_read_headers(const amqp_basic_properties_t *properties, worker_amqp_message_t *message)
+{
+    message->attempts = header_int(properties, FOODSVC_AMQP_ATTEMPTS);
+    header_text(properties, FOODSVC_AMQP_REASON, message->reason, sizeof(message->reason));
+    header_text(properties, FOODSVC_AMQP_FIRST, message->first, sizeof(message->first));
 }
 
 
@@ -247,9 +255,7 @@ static bool take_header(worker_amqp_t *amqp, const amqp_frame_t *frame)
     message->tag = amqp->tag;
     message->connection = amqp->connection;
     message->redelivered = amqp->redelivered;
-    message->attempts = header_int(properties, FOODSVC_AMQP_ATTEMPTS);
-    header_text(properties, FOODSVC_AMQP_REASON, message->reason, sizeof(message->reason));
-    header_text(properties, FOODSVC_AMQP_FIRST, message->first, sizeof(message->first));
+    worker_amqp_read_headers(properties, message);
     amqp->message = message;
     return true;
 }

@@ -57,5 +57,7 @@ bool worker_amqp_reply_ok(amqp_rpc_reply_t reply, const char *what, char *err, s
 void worker_amqp_confirmed(worker_amqp_t *amqp, uint64_t tag, bool multiple, worker_amqp_rc_e rc);
 void worker_amqp_returned(worker_amqp_t *amqp, const char *queue, size_t len);
 void worker_amqp_lost(worker_amqp_t *amqp);
+/* attempts, reason and first of a message, from its headers, whoever wrote them. */
+void worker_amqp_read_headers(const amqp_basic_properties_t *properties, worker_amqp_message_t *message);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "foodsvc_buf.h"
 #include "foodsvc_names.h"
 #include "worker_conf_value.h"
 
@@ -212,6 +213,23 @@ static bool fill_one(const worker_conf_option_t *option, slot_t *slot, void *val
 }
 
 
+/* What the file holds may be quoted in err, cut at any byte: what is no printable text becomes '?'. */
+static void make_printable(char *err)
+{
+    size_t  len = strlen(err), n;
+
+    for (char *c = err; *c; c += n) {
+        n = foodsvc_utf8_char(c, len - (size_t) (c - err));
+        if (n <= 1 && (n == 0 || !isprint((unsigned char) *c))) {
+            *c = '?';
+            n = 1;
+        } else if (n == 2 && (unsigned char) c[0] == 0xC2 && (unsigned char) c[1] < 0xA0) {     /* C1 */
+            c[0] = c[1] = '?';
+        }
+    }
+}
+
+
 /* Everything again, from all sources, into zeroed `values`. */
 static bool load(const worker_conf_t *conf, char *values, char *err, size_t errlen)
 {
@@ -238,6 +256,7 @@ static bool load(const worker_conf_t *conf, char *values, char *err, size_t errl
     }
     slots_free(slots, conf->noptions);
     if (!ok) {
+        make_printable(err);
         values_free(conf, values);
     }
     return ok;

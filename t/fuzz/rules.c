@@ -1,0 +1,224 @@
+/*
+ * What the fuzz targets share: the rules of orders and payments, asked of whatever was read.
+ */
+#include "fuzz.h"
+
+#define OWES_ALL    (FOODSVC_OWES_PAYMENT | FOODSVC_OWES_DELIVERY | FOODSVC_OWES_KITCHEN | \
+                     FOODSVC_OWES_DELIVERY_CANCEL | FOODSVC_OWES_REIMBURSEMENT)
+
+static char *cache_text(const foodsvc_order_t *order, size_t *len, size_t *public_len)
+{
+    char *text = foodsvc_order_cache_json(order, len, public_len);
+
+    MUST(text != NULL);
+    MUST(*public_len < *len);
+    return text;
+}
+
+static void check_same(const foodsvc_order_t *a, const foodsvc_order_t *b)
+{
+    size_t  a_len, b_len, a_public, b_public;
+    char   *a_text = cache_text(a, &a_len, &a_public), *b_text = cache_text(b, &b_len, &b_public);
+
+    MUST(a_len == b_len && memcmp(a_text, b_text, a_len) == 0);
+    MUST(a->settled == b->settled && a->claim_until == b->claim_until && strcmp(a->claim_by, b->claim_by) == 0);
+    free(a_text);
+    free(b_text);
+}
+
+/* --- an order's changes --- */
+
+static void check_owes(const foodsvc_order_t *order)
+{
+    unsigned owes = foodsvc_order_owes(order);
+
+    MUST((owes & ~(unsigned) OWES_ALL) == 0);
+    MUST(!(owes & FOODSVC_OWES_PAYMENT) == (order->status != FOODSVC_CREATED));
+    MUST(order->status != FOODSVC_DELIVERED || owes == FOODSVC_OWES_NOTHING);
+    MUST(!(owes & FOODSVC_OWES_DELIVERY_CANCEL) || order->has_delivery_id);
+    if (owes & FOODSVC_OWES_REIMBURSEMENT) {
+        MUST(order->status == FOODSVC_ORDER_CANCELLED || order->status == FOODSVC_PAYMENT_FAILED);
+        MUST(!(order->settled & FOODSVC_OWES_REIMBURSEMENT));
+    }
+}
+
+/* What a verdict says was done, was done, and nothing else. */
+static void check_verdict(const foodsvc_order_t *before, const foodsvc_order_t *after, const foodsvc_change_t *change,
+    foodsvc_verdict_e verdict)
+{
+    switch (verdict) {
+    case FOODSVC_APPLIED:
+    case FOODSVC_EARLY:
+        MUST(change->kind != FOODSVC_CHANGE_SETTLED);
+        MUST(after->nupdated == before->nupdated + 1);
+        MUST(after->updated[before->nupdated].status == after->status);
+        MUST(after->updated[before->nupdated].when == change->when);
+        MUST(after->status == (change->kind == FOODSVC_CHANGE_CANCEL ? FOODSVC_ORDER_CANCELLED : change->status));
+        MUST(!foodsvc_status_final(before->status));
+        break;
+    case FOODSVC_NOTED:
+        MUST(after->status == before->status);
+        MUST(after->nupdated - before->nupdated <= 1);
+        break;
+    default:
+        check_same(before, after);
+    }
+    check_owes(after);
+}
+
+/* Decides a change on a copy; the same change once more has no effect. Returns the copy. */
+static foodsvc_order_t *decide_twice(const foodsvc_order_t *order, const foodsvc_change_t *change)
+{
+    foodsvc_order_t   *copy = foodsvc_order_copy(order), *once;
+    foodsvc_verdict_e  verdict;
+    bool               ok;
+
+    MUST(copy != NULL);
+    check_same(order, copy);
+    verdict = foodsvc_order_decide(copy, change, &ok);
+    MUST(ok);
+    MUST(verdict <= FOODSVC_REFUSED);
+    check_verdict(order, copy, change, verdict);
+
+    once = foodsvc_order_copy(copy);
+    MUST(once != NULL);
+    verdict = foodsvc_order_decide(copy, change, &ok);
+    MUST(ok && (verdict == FOODSVC_DUPLICATE || verdict == FOODSVC_LATE || verdict == FOODSVC_REFUSED));
+    check_same(once, copy);
+    foodsvc_order_free(once);
+    return copy;
+}
+
+static void check_cancel(const foodsvc_order_t *order)
+{
+    const foodsvc_change_t  cancel = { .kind = FOODSVC_CHANGE_CANCEL, .when = 1 };
+    const foodsvc_change_t  settled = {
+        .kind = FOODSVC_CHANGE_SETTLED, .settled = FOODSVC_OWES_DELIVERY_CANCEL | FOODSVC_OWES_REIMBURSEMENT
+    };
+    foodsvc_order_t        *after = decide_twice(order, &cancel), *paid_back;
+
+    MUST((after->status != order->status) == (order->status == FOODSVC_DELIVERY_SCHEDULED));
+    if (after->status != order->status) {
+        MUST(foodsvc_order_owes(after) & FOODSVC_OWES_REIMBURSEMENT || order->settled & FOODSVC_OWES_REIMBURSEMENT);
+    }
+    paid_back = decide_twice(after, &settled);
+    MUST(!(foodsvc_order_owes(paid_back) & settled.settled));
+    foodsvc_order_free(paid_back);
+    foodsvc_order_free(after);
+}
+
+void fuzz_order(const foodsvc_order_t *order)
+{
+    MUST(strlen(order->id) == FOODSVC_UUID_TEXT);
+    MUST(order->status < FOODSVC_STATUS_COUNT);
+    for (size_t i = 0; i < order->nitems; i++) {
+        MUST(order->items[i].quantity >= 1);
+        MUST(fuzz_is_utf8(order->items[i].product, strlen(order->items[i].product)));
+    }
+    for (size_t i = 0; i < order->nupdated; i++) {
+        MUST(order->updated[i].status < FOODSVC_STATUS_COUNT);
+    }
+    check_owes(order);
+    for (int status = 0; status < FOODSVC_STATUS_COUNT; status++) {
+        const foodsvc_change_t event = {
+            .kind = FOODSVC_CHANGE_EVENT, .status = (foodsvc_status_e) status, .when = 1,
+            .has_delivery_id = status % 2 == 0, .has_kitchen_id = status % 3 == 0
+        };
+
+        foodsvc_order_free(decide_twice(order, &event));
+    }
+    check_cancel(order);
+}
+
+void fuzz_same_items(const foodsvc_item_t *a, size_t na, const foodsvc_item_t *b, size_t nb)
+{
+    MUST(na == nb);
+    for (size_t i = 0; i < na; i++) {
+        MUST(strcmp(a[i].product, b[i].product) == 0 && a[i].quantity == b[i].quantity);
+    }
+}
+
+/* --- an order's entry --- */
+
+void fuzz_order_cache(const foodsvc_order_t *order)
+{
+    size_t           len, public_len, answer_len, again_len, again_public;
+    char            *entry = cache_text(order, &len, &public_len), *answer, *again;
+    char             err[FOODSVC_ERR];
+    foodsvc_order_t *copy;
+
+    json_decref(fuzz_json(entry, len));
+    MUST(foodsvc_order_cache_public(entry, len, order->id) == public_len);
+    MUST(foodsvc_order_cache_public(entry, public_len, order->id) == 0);
+    answer = foodsvc_order_response_json(order, &answer_len);
+    json_decref(fuzz_json(answer, answer_len));
+    MUST(answer_len == public_len + 1 && memcmp(answer, entry, public_len) == 0);
+    free(answer);
+
+    copy = foodsvc_order_from_cache(entry, len, order->id, err);
+    if (copy != NULL) {
+        again = cache_text(copy, &again_len, &again_public);
+        MUST(again_public == public_len && memcmp(again, entry, public_len) == 0);
+        free(again);
+        foodsvc_order_free(copy);
+    } else {
+        MUST(order->unknown != NULL);       /* what somebody else put there may be no JSON for us */
+    }
+    entry[public_len / 2] ^= 1;
+    MUST(foodsvc_order_cache_public(entry, len, order->id) == 0);
+    free(entry);
+}
+
+/* --- a payment's changes --- */
+
+static void check_payment_change(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    foodsvc_payment_t         *copy;
+    foodsvc_payment_verdict_e  verdict;
+    bson_t                     before = BSON_INITIALIZER, after = BSON_INITIALIZER;
+    char                       err[FOODSVC_ERR];
+
+    MUST(foodsvc_payment_to_bson(payment, &before));
+    copy = foodsvc_payment_from_bson(&before, err);
+    MUST(copy != NULL);
+    verdict = foodsvc_payment_decide(copy, change);
+    MUST(verdict <= FOODSVC_PAYMENT_ILLEGAL);
+    MUST(copy->status < FOODSVC_PAYMENT_STATUS_COUNT);
+    MUST(foodsvc_payment_to_bson(copy, &after));
+    MUST((verdict == FOODSVC_PAYMENT_WRITE) || bson_equal(&before, &after));
+
+    /* Money once: no charge for what the company took or gave back, no refund of what was not paid. */
+    if (verdict == FOODSVC_PAYMENT_PROCEED && change->kind == FOODSVC_PAYMENT_REQUESTED) {
+        MUST(!payment->has_transaction_id && payment->status == FOODSVC_PENDING && !payment->reimburse);
+    }
+    if (verdict == FOODSVC_PAYMENT_PROCEED && change->kind == FOODSVC_PAYMENT_REIMBURSE) {
+        MUST(payment->status == FOODSVC_PENDING && payment->reimburse && !payment->reimburse_taken);
+    }
+    if (payment->status == FOODSVC_PAY_REIMBURSED) {
+        MUST(copy->status == FOODSVC_PAY_REIMBURSED);
+    }
+    if (change->kind == FOODSVC_PAYMENT_CALLBACK) {
+        MUST(copy->status == payment->status || copy->status == change->status);
+        MUST(foodsvc_payment_decide(copy, change) != FOODSVC_PAYMENT_WRITE);
+    }
+    bson_destroy(&before);
+    bson_destroy(&after);
+    foodsvc_payment_free(copy);
+}
+
+void fuzz_payment(const foodsvc_payment_t *payment)
+{
+    MUST(payment->id != NULL && payment->metadata.receiver != NULL);
+    MUST(payment->metadata.order_id != NULL && payment->metadata.customer_id != NULL);
+    MUST(payment->status < FOODSVC_PAYMENT_STATUS_COUNT);
+    for (int kind = FOODSVC_PAYMENT_REQUESTED; kind <= FOODSVC_PAYMENT_CALLBACK; kind++) {
+        for (int status = 0; status < FOODSVC_PAYMENT_STATUS_COUNT; status++) {
+            const foodsvc_payment_change_t change = {
+                .kind = (foodsvc_payment_change_e) kind, .status = (foodsvc_payment_status_e) status,
+                .reimburse = status % 2 == 1, .has_transaction_id = true
+            };
+
+            check_payment_change(payment, &change);
+        }
+    }
+}
