@@ -184,6 +184,7 @@ static void check_payment_change(const foodsvc_payment_t *payment, const foodsvc
     verdict = foodsvc_payment_decide(copy, change);
     MUST(verdict <= FOODSVC_PAYMENT_ILLEGAL);
     MUST(copy->status < FOODSVC_PAYMENT_STATUS_COUNT);
+    MUST(copy->noutbox <= FOODSVC_PAYMENT_MARKS);
     MUST(foodsvc_payment_to_bson(copy, &after));
     MUST((verdict == FOODSVC_PAYMENT_WRITE) || bson_equal(&before, &after));
 
@@ -199,6 +200,12 @@ static void check_payment_change(const foodsvc_payment_t *payment, const foodsvc
     }
     if (change->kind == FOODSVC_PAYMENT_CALLBACK) {
         MUST(copy->status == payment->status || copy->status == change->status);
+        if (copy->status != payment->status) {          /* stored with the event that tells of it */
+            foodsvc_status_e event;
+
+            MUST(foodsvc_payment_event(copy->status, &event));
+            MUST(copy->noutbox > 0 && copy->outbox[copy->noutbox - 1].status == event);
+        }
         MUST(foodsvc_payment_decide(copy, change) != FOODSVC_PAYMENT_WRITE);
     }
     bson_destroy(&before);
@@ -211,6 +218,10 @@ void fuzz_payment(const foodsvc_payment_t *payment)
     MUST(payment->id != NULL && payment->metadata.receiver != NULL);
     MUST(payment->metadata.order_id != NULL && payment->metadata.customer_id != NULL);
     MUST(payment->status < FOODSVC_PAYMENT_STATUS_COUNT);
+    MUST(payment->noutbox <= FOODSVC_PAYMENT_MARKS);
+    for (size_t i = 0; i < payment->noutbox; i++) {
+        MUST(payment->outbox[i].id[0] != '\0' && payment->outbox[i].status < FOODSVC_STATUS_COUNT);
+    }
     for (int kind = FOODSVC_PAYMENT_REQUESTED; kind <= FOODSVC_PAYMENT_CALLBACK; kind++) {
         for (int status = 0; status < FOODSVC_PAYMENT_STATUS_COUNT; status++) {
             const foodsvc_payment_change_t change = {
