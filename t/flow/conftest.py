@@ -6,6 +6,7 @@ its env file. The databases are read with drivers of other languages on purpose:
 
 import json
 import os
+import subprocess
 import sys
 import time
 import uuid
@@ -198,3 +199,27 @@ def partners(all_partners):
 @pytest.fixture
 def system(running, partners):
     return running
+
+
+def make(target):
+    subprocess.run(["make", "-s", target], check=True, stdin=subprocess.DEVNULL, timeout=90)
+
+
+@pytest.fixture
+def without(system):
+    """without("redis"): stops one part; after the test it runs again and everything answers."""
+    stopped = []
+
+    def stop(part):
+        stopped.append(part)
+        make(f"stop-{part}")
+    yield stop
+    for part in stopped:
+        make(f"start-{part}")
+
+    def healthy():
+        try:
+            return system.order.get("/health", key=False).status_code == 200
+        except OSError:
+            return False
+    wait_for(healthy, 20, "a healthy system")

@@ -9,32 +9,8 @@ import uuid
 
 import pytest
 
-from conftest import wait_for
+from conftest import make, wait_for
 from partners import Answer
-
-
-def make(target):
-    subprocess.run(["make", "-s", target], check=True, stdin=subprocess.DEVNULL, timeout=90)
-
-
-@pytest.fixture
-def without(system):
-    """without("redis"): stops one part; after the test it runs again and everything answers."""
-    stopped = []
-
-    def stop(part):
-        stopped.append(part)
-        make(f"stop-{part}")
-    yield stop
-    for part in stopped:
-        make(f"start-{part}")
-
-    def healthy():
-        try:
-            return system.order.get("/health", key=False).status_code == 200
-        except OSError:
-            return False
-    wait_for(healthy, 20, "a healthy system")
 
 
 def test_without_redis_everything_works_from_mongodb(system, without):

@@ -37,7 +37,11 @@ typedef struct {
     const char  *until;                 /* --until, a status; NULL: not given */
     int64_t      timeout;               /* --timeout, ms; 0: not given */
     int64_t      count;                 /* --count; 0: not given */
-    bool         quiet, flush, take, once;
+    const char  *reason;                /* --reason */
+    char         order[FOODSVC_UUID_TEXT + 1];  /* --order; "": not given */
+    int64_t      older, newer;          /* --older, --newer, ms; 0: not given */
+    int64_t      limit;                 /* --limit; 0: not given */
+    bool         quiet, flush, take, once, all, yes;
 } ctl_t;
 
 /*
@@ -95,6 +99,11 @@ size_t ctl_print_bytes(const char *text, size_t len);
 /* A text of anybody's; behind it blanks up to the width. */
 void ctl_print_text(const char *text, size_t width);
 
+#define CTL_AGE_TEXT    24
+
+/* "45s", "12m", "3h", "2d": a time that went by, cut to its largest unit. Returns text. */
+char *ctl_age_format(int64_t ms, char text[CTL_AGE_TEXT]);
+
 /* --- ctl_http.c --- */
 
 typedef struct {
@@ -138,6 +147,10 @@ int ctl_cache_flush(ctl_t *ctl);
 int ctl_queue_send(ctl_t *ctl);
 int ctl_queue_listen(ctl_t *ctl);
 int ctl_respond(ctl_t *ctl);
+int ctl_dead_list(ctl_t *ctl);
+int ctl_dead_show(ctl_t *ctl);
+int ctl_dead_redrive(ctl_t *ctl);
+int ctl_dead_drop(ctl_t *ctl);
 int ctl_keys_new(ctl_t *ctl);
 int ctl_completion(ctl_t *ctl);
 int ctl_manual(ctl_t *ctl);

@@ -60,6 +60,22 @@ ctl_args_count(const ctl_option_t *option, const char *value, int64_t *count)
     return CTL_OK;
 }
 
+/* "90s", "10m", "2h", "1d". */
+static int
+ctl_args_age(const ctl_option_t *option, const char *value, int64_t *ms)
+{
+    static const char units[] = "smhd";
+    static const int  seconds[] = { 1, 60, 3600, 86400 };
+    size_t            digits = strspn(value, "0123456789");
+    const char       *unit = value[digits] != '\0' ? strchr(units, value[digits]) : NULL;
+
+    if (digits == 0 || digits > 6 || unit == NULL || value[digits + 1] != '\0' || atoi(value) == 0) {
+        return ctl_misused("--%s takes an age, as --%s 90s, 10m, 2h or 1d", option->name, option->name);
+    }
+    *ms = (int64_t) atoi(value) * seconds[unit - units] * 1000;
+    return CTL_OK;
+}
+
 /* An option without a value. */
 static int
 ctl_args_flag(ctl_reader_t *reader, const ctl_option_t *option)
@@ -102,7 +118,14 @@ ctl_args_set(ctl_reader_t *reader, const ctl_option_t *option, char *value)
         return ctl_args_seconds(option, value, member);
     case CTL_COUNT:
         return ctl_args_count(option, value, member);
+    case CTL_ORDER:
+        return ctl_order_id(value, member) ? CTL_OK : CTL_USAGE;
+    case CTL_AGE:
+        return ctl_args_age(option, value, member);
     default:
+        if (*value == '\0') {
+            return ctl_misused("--%s needs a value that is not empty", option->name);
+        }
         *(const char **) member = value;
         return CTL_OK;
     }

@@ -116,3 +116,19 @@ ctl_print_text(const char *text, size_t width)
         putchar(' ');
     }
 }
+
+char *
+ctl_age_format(int64_t ms, char text[CTL_AGE_TEXT])
+{
+    static const struct {
+        int64_t ms;
+        char    unit;
+    } units[] = { { 86400000, 'd' }, { 3600000, 'h' }, { 60000, 'm' }, { 1000, 's' } };
+    size_t i = 0;
+
+    while (i < 3 && ms < units[i].ms) {
+        i++;
+    }
+    snprintf(text, CTL_AGE_TEXT, "%lld%c", (long long) (ms / units[i].ms), units[i].unit);
+    return text;
+}

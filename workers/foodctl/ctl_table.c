@@ -81,6 +81,32 @@ static const ctl_option_t ctl_listen_options[] = {
     { 0 }
 };
 
+#define CTL_DEAD_CHOICE \
+    { "reason", "TEXT", CTL_TEXT, AT(reason), CTL_WORDS_NONE, "those whose reason has this text in it, in capitals or " \
+      "not", NULL, 0 }, \
+    { "order", "ORDER", CTL_ORDER, AT(order), CTL_WORDS_NONE, "those of this order", NULL, 0 }, \
+    { "older", "AGE", CTL_AGE, AT(older), CTL_WORDS_NONE, "those in trouble for at least this long: 90s, 10m, 2h, 1d", \
+      NULL, 0 }, \
+    { "newer", "AGE", CTL_AGE, AT(newer), CTL_WORDS_NONE, "those in trouble for less than this", NULL, 0 }, \
+    { "limit", "N", CTL_COUNT, AT(limit), CTL_WORDS_NONE, "look at the first N messages of the queue alone (default: " \
+      "1000)", NULL, 0 }
+#define CTL_DEAD_ALL \
+    { "all", NULL, CTL_FLAG, AT(all), CTL_WORDS_NONE, "all of them", NULL, 0 }
+
+static const ctl_option_t ctl_dead_options[] = { CTL_DEAD_CHOICE, { 0 } };
+static const ctl_option_t ctl_redrive_options[] = { CTL_DEAD_CHOICE, CTL_DEAD_ALL, { 0 } };
+static const ctl_option_t ctl_drop_options[] = {
+    CTL_DEAD_CHOICE, CTL_DEAD_ALL,
+    { "yes", NULL, CTL_FLAG, AT(yes), CTL_WORDS_NONE, "don't ask", NULL, 0 },
+    { 0 }
+};
+
+static const ctl_option_t ctl_show_options[] = {
+    { "limit", "N", CTL_COUNT, AT(limit), CTL_WORDS_NONE, "look at the first N messages of the queue alone (default: "
+      "1000)", NULL, 0 },
+    { 0 }
+};
+
 const ctl_command_t ctl_commands[] = {
     { "order place", NULL, 0, 0, { 0 }, CTL_USES_API, ctl_place_options, "Places an order.", NULL,
       "order place --item 'Lasagna=2' --quiet", ctl_order_place },
@@ -137,6 +163,25 @@ const ctl_command_t ctl_commands[] = {
     { "respond", "ORDER STATUS", 2, 2, { CTL_WORDS_NONE, CTL_WORDS_RESPONSE }, CTL_USES_API | CTL_USES_AMQP,
       ctl_no_options, "Sends a status of an order to OrderService's queue, as the partner would that has to.",
       NULL, NULL, ctl_respond },
+    { "dead list", NULL, 0, 0, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON, ctl_dead_options,
+      "Lists the dead messages: those of " FOODSVC_QUEUE_DEAD ", which could not be processed.",
+      "The options choose among them; a message has to meet all that are given. AGE is the time since the message was in "
+      "trouble first. A message without an id gets one made of its content.\n"
+      "It gets the messages and puts them back where they were, at once; they are marked as redelivered by that.",
+      "dead list --reason 'unknown order' --older 1h", ctl_dead_list },
+    { "dead show", "ID...", 1, CTL_MAX_ARGS, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON, ctl_show_options,
+      "Shows dead messages: why they are dead, their headers, their body.",
+      "Messages of one id are shown one after the other; --json prints one line each.", NULL, ctl_dead_show },
+    { "dead redrive", "[ID...]", 0, CTL_MAX_ARGS, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON,
+      ctl_redrive_options, "Gives dead messages back to " FOODSVC_QUEUE ", when what was wrong has been mended.",
+      "They go in their order, with their ids, and without the headers that say why they were dead. A dead message goes "
+      "only when RabbitMQ has confirmed the new one: if foodctl is killed in between there may be two of it, which does "
+      "no harm, but never none. `foodctl dead list` with the same options shows what would be redriven.",
+      "dead redrive --reason 'partner away'", ctl_dead_redrive },
+    { "dead drop", "[ID...]", 0, CTL_MAX_ARGS, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON,
+      ctl_drop_options, "Drops dead messages for ever.",
+      "On a terminal it shows them and asks; elsewhere, and with --json, it needs --yes.",
+      "dead drop --reason 'metadata is missing' --yes", ctl_dead_drop },
     { "keys new", NULL, 0, 0, { 0 }, CTL_USES_JSON, ctl_no_options,
       "Makes an API key, and the SHA-256 by which the services know it.",
       "The key is shown this once and kept nowhere. Give it to the client, which sends it as " FOODSVC_API_KEY_HEADER

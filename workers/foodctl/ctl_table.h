@@ -35,6 +35,8 @@ typedef enum {
     CTL_STATUS,             /* const char *, the name of a status */
     CTL_SECONDS,            /* int64_t, ms */
     CTL_COUNT,              /* int64_t, at least 1 */
+    CTL_ORDER,              /* char[FOODSVC_UUID_TEXT + 1], an order's id, canonical */
+    CTL_AGE,                /* int64_t, ms: "90s", "10m", "2h", "1d" */
     CTL_HELP, CTL_VERSION   /* no member */
 } ctl_kind_e;
 
