@@ -9,6 +9,8 @@ PYTHON   = $(shell test -x $(TOOLS)/venv/bin/python && echo $(TOOLS)/venv/bin/py
 CC      ?= cc
 # SANITIZE=1: AddressSanitizer and UndefinedBehaviorSanitizer, in a build tree of its own.
 SANITIZE ?=
+# BREAKABLE=1: with the planted faults of make chaos BREAK=NAME, in a build tree of its own.
+BREAKABLE ?=
 
 PKGS     := libmongoc-1.0 libbson-1.0 librabbitmq hiredis jansson
 WORKER_PKGS := libcurl libmicrohttpd openssl
@@ -28,6 +30,9 @@ LDHARDEN += -fsanitize=address,undefined,fuzzer
 else
 HARDEN   += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDHARDEN += -fsanitize=address,undefined
+endif
+ifneq ($(BREAKABLE),)
+CPPFLAGS += -DFOODSVC_BREAKABLE
 endif
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lz -lm -lpthread
 WORKER_LIBS := $(shell pkg-config --libs $(WORKER_PKGS) 2>/dev/null)
@@ -108,7 +113,7 @@ $(BUILD)/docs/state-machine: $(BUILD)/obj/scripts/state-machine.o $(LIB)
 
 # The module is built by nginx's own build, in a copy of Debian's nginx-dev or of the sources named by NGINX_SRC.
 $(MODULE): config $(wildcard ngx_foodsvc_module/*.[ch]) $(wildcard libfoodsvc/*.[ch]) | headers
-	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) scripts/build-module $@
+	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) BREAKABLE=$(BREAKABLE) scripts/build-module $@
 
 # What nginx serves beside the services' answers: their OpenAPI descriptions, and the page at /docs.
 DOCS_FILES := $(wildcard conf/docs/*)
@@ -211,6 +216,16 @@ fuzz: setup
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan TIME=$(or $(TIME),60) SEED=$(SEED) $(PYTHON) t/run t/flow/test_160_http_fuzz.py
 endif
+# A planted fault needs a build that has them: in a tree of its own, for $(BUILD) stays as it is run in production.
+CHAOS_BUILD = $(if $(BREAK),$(BUILD)/breakable,$(BUILD))
+.PHONY: chaos chaos-programs
+chaos-programs: build $(BUILD)/docs/state-machine
+	@:
+chaos: setup    ## break a running system for some minutes and prove what is left: SEED=1 MINUTES=2 [RATE=60] [BREAK=NAME|list]
+	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) $(PYTHON) t/chaos check
+	@$(if $(filter list,$(BREAK)),,+$(MAKE) --no-print-directory BREAKABLE=$(if $(BREAK),1) TOOLS=$(TOOLS) \
+	    BUILD=$(CHAOS_BUILD) chaos-programs)
+	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) BUILD=$(CHAOS_BUILD) TOOLS=$(TOOLS) $(PYTHON) t/chaos
 .PHONY: schemathesis prism-proxy degraded
 schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1
 	@+EXAMPLES=$(or $(EXAMPLES),1000) $(MAKE) --no-print-directory test T=t/flow/test_110_schemathesis.py

@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include "foodsvc_break.h"
 #include "foodsvc_cache.h"
 #include "foodsvc_names.h"
 
@@ -36,6 +37,11 @@ static const char set_script[] =
     "if steps > mine and newer(old) then return 0 end\n"
     "redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[1])\n"
     "return 1\n";
+
+#ifdef FOODSVC_BREAKABLE
+static const char blind_script[] = "redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[1]) return 1";
+#define set_script  (foodsvc_break("blind-cache") ? blind_script : set_script)
+#endif
 
 /* KEYS: entry, tombstone. ARGV: seconds that the tombstone lives. */
 static const char delete_script[] =
@@ -84,7 +90,7 @@ void foodsvc_cache_order_set(foodsvc_cache_cmd_t *cmd, const char *id, const cha
     size_t used;
 
     cmd->argc = 0;
-    used = add_script(cmd, id, set_sha, set_script, eval);
+    used = add_script(cmd, id, set_sha, set_script, eval || foodsvc_break("blind-cache"));
     snprintf(cmd->buf + used, sizeof(cmd->buf) - used, "%zu", nupdated);
     add_text(cmd, TEXT_OF(FOODSVC_CACHE_ORDER_TTL));
     add_text(cmd, cmd->buf + used);

@@ -10,6 +10,8 @@
  */
 #include "ngx_http_foodsvc_flow.h"
 
+#include "foodsvc_break.h"
+
 
 #define NGX_HTTP_FOODSVC_RELAYED  1024
 
@@ -107,7 +109,7 @@ ngx_http_foodsvc_outbox_relayed(ngx_http_foodsvc_op_t *op)
     ngx_http_foodsvc_relayed_t     *slot;
     ngx_http_foodsvc_publish_op_t  *event = (ngx_http_foodsvc_publish_op_t *) op;
 
-    kept = ngx_http_foodsvc_relay(event);
+    kept = foodsvc_break("no-outbox") ? NGX_DECLINED : ngx_http_foodsvc_relay(event);
     slot = ngx_http_foodsvc_outbox_find(event->message_id);
 
     if (event->rc == NGX_HTTP_FOODSVC_PUBLISHED) {

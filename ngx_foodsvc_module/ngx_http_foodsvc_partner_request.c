@@ -6,6 +6,8 @@
  */
 #include "ngx_http_foodsvc_core.h"
 
+#include "foodsvc_break.h"
+
 
 static ngx_int_t ngx_http_foodsvc_call_headers(ngx_http_foodsvc_call_t *call, ngx_http_request_t *sr);
 static ngx_int_t ngx_http_foodsvc_call_header(ngx_http_request_t *sr, const char *name, const char *lowcase,
@@ -148,6 +150,7 @@ ngx_http_foodsvc_call_headers(ngx_http_foodsvc_call_t *call, ngx_http_request_t 
     }
 
     if (call->idempotency_key
+        && !(foodsvc_break("no-idempotency-key") && ngx_strcmp(call->service, FOODSVC_CARD_COMPANY) == 0)
         && ngx_http_foodsvc_call_header(sr, FOODSVC_IDEMPOTENCY_HEADER, "idempotency-key", call->idempotency_key,
                                         ngx_strlen(call->idempotency_key)) != NGX_OK)
     {

@@ -13,6 +13,7 @@
 
 #include <poll.h>
 #include <time.h>
+#include "foodsvc_break.h"
 #include "foodsvc_names.h"
 
 
@@ -162,6 +163,12 @@ ngx_http_foodsvc_publisher_message(ngx_http_foodsvc_publisher_thread_t *t, ngx_h
 
     ngx_queue_remove(&op->op.queue);
     ngx_queue_insert_tail(&t->sent, &op->op.queue);
+
+    if (foodsvc_break("unconfirmed-publish")) {
+        ngx_http_foodsvc_publisher_complete(t, op, NGX_HTTP_FOODSVC_PUBLISHED);
+        return;
+    }
+
     t->nsent++;
 }
 

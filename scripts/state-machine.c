@@ -1,5 +1,6 @@
 /*
- * state-machine dot | markdown: the order's state machine as a drawing (Graphviz) or as a page (docs/state-machine.md).
+ * state-machine dot | markdown | json: the order's state machine as a drawing (Graphviz), as a page
+ * (docs/state-machine.md), or for a program that checks histories (t/chaos).
  *
  * Nothing is known here of statuses, transitions and debts: all is asked of libfoodsvc, so that the documents can't say
  * anything else than the code does. `make diagrams` writes both; a test compares them with what this prints.
@@ -241,14 +242,35 @@ static void print_markdown(void)
     print_table();
 }
 
+/* {"created": {"final": false, "cancel": null, "events": {"created": "duplicate", ...}}, ...} */
+static void print_json(void)
+{
+    for (int s = 0; s < FOODSVC_STATUS_COUNT; s++) {
+        foodsvc_status_e state = (foodsvc_status_e) s;
+        bool             cancel = may_cancel(state);
+
+        printf("%s\"%s\": {\"final\": %s, \"cancel\": %s%s%s, \"events\": {", s == 0 ? "{" : ",\n ",
+               foodsvc_status_name(state), foodsvc_status_final(state) ? "true" : "false", cancel ? "\"" : "",
+               cancel ? foodsvc_status_name(FOODSVC_ORDER_CANCELLED) : "null", cancel ? "\"" : "");
+        for (int e = 0; e < FOODSVC_STATUS_COUNT; e++) {
+            printf("%s\"%s\": \"%s\"", e == 0 ? "" : ", ", foodsvc_status_name((foodsvc_status_e) e),
+                   foodsvc_verdict_name(foodsvc_order_table(state, (foodsvc_status_e) e)));
+        }
+        printf("}}");
+    }
+    printf("}\n");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "dot") == 0) {
         print_dot();
     } else if (argc == 2 && strcmp(argv[1], "markdown") == 0) {
         print_markdown();
+    } else if (argc == 2 && strcmp(argv[1], "json") == 0) {
+        print_json();
     } else {
-        fprintf(stderr, "usage: state-machine dot | markdown\n");
+        fprintf(stderr, "usage: state-machine dot | markdown | json\n");
         return 2;
     }
     return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;

@@ -88,6 +88,8 @@ def _values(settings):
         "USER": pwd.getpwuid(os.getuid()).pw_name,
         # As root nginx would give its workers to somebody who may not read the run folder.
         "USER_LINE": f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.getuid() == 0 else "",
+        # nginx's workers see of the environment what its configuration names: the planted fault of a test build
+        "ENV_LINE": "env FOODSVC_BREAK;" if settings.env.get("FOODSVC_BREAK") else "",
         "MODULE": os.path.join(settings.build, "modules/ngx_foodsvc_module.so"),
         "API_KEY_FILE": os.path.join(secrets, "api_key"), "API_KEYS_FILE": os.path.join(secrets, "api_keys.sha256"),
         "CA_CERT": os.path.join(tls, "ca.crt"), "SERVER_CERT": os.path.join(tls, "server.crt"),

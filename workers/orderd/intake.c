@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "foodsvc_break.h"
 #include "orderd.h"
 #include "worker_log.h"
 
@@ -17,7 +18,7 @@ void orderd_job_free(job_t *job)
 void orderd_finish(orderd_t *orderd, job_t *job)
 {
     orderd->stats.finished++;
-    if (job->message->connection == worker_amqp_connection(orderd->amqp)) {
+    if (job->message->connection == worker_amqp_connection(orderd->amqp) && !foodsvc_break("ack-before-store")) {
         worker_acks_done(&orderd->acks, job->message->tag);
     }
     orderd_job_free(job);
@@ -50,6 +51,10 @@ void orderd_message(void *ctx, worker_amqp_message_t *message)
         return;
     }
     job->message = message;
+    if (foodsvc_break("ack-before-store")) {
+        worker_acks_done(&orderd->acks, message->tag);
+        orderd_acknowledge(orderd);
+    }
     if (!foodsvc_event_parse(message->body, message->len, &limits, &job->event, err)) {
         parking_bury(orderd, job, err);
         return;

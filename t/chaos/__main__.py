@@ -1,0 +1,170 @@
+"""make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]: breaks a running system for some minutes, and proves what is left of it.
+
+Clients place, read, list, cancel and delete orders (clients.py) while a nemesis kills, stops, cuts and restarts every
+process of ours and every server (nemesis.py), in an order that follows from SEED. Then all is healed, nothing is touched
+until it has come to rest, and the checker judges (checker.py). The folder build/chaos/RUN keeps the clients' history, the
+timeline of faults, the logs, and the evidence of each violation.
+
+BREAK=NAME: a test build with one planted fault switched on, which has to be caught; BREAK=list prints the names.
+
+Exit status: 0 nothing lost, duplicated or unexpected (BREAK: nothing found, so the fault was missed); 1 a violation (BREAK:
+the fault was caught); 2 wrongly asked; 3 the run itself failed."""
+
+import datetime
+import os
+import signal
+import sys
+import time
+
+from clients import Crowd
+from checker import Checker
+from collect import Collector, log_lines
+from faults import PLANTED
+from history import History
+from machine import Machine
+from nemesis import Nemesis, plan
+from report import Screen, Timeline, table, violations, write_evidence
+from world import ROOT, Trouble, World
+
+SPEED = 600             # a card takes 0.01 to 0.03 s, a driver 0.5 to 1 s, each other stage 1 to 2 s
+RATE = 60               # operations of all clients in a second; a third of them places an order
+REST = 90               # s that everything may take to come to rest
+
+# The partners fail now and then, too: late, twice, or never.
+RULES = ["card.bill:close:0.04", "card.bill:drop:0.03", "card.bill:late=3:0.02", "card.bill:error:0.03",
+         "card.reimburse:close:0.1", "card.reimburse:error:0.05", "card.pay:refuse:0.05", "card.callback:duplicate:0.15",
+         "card.callback:late=1:0.1", "delivery.event:duplicate:0.15", "delivery.event:reorder:0.05",
+         "kitchen.event:duplicate:0.15", "kitchen.event:reorder:0.05", "delivery.create:close:0.03",
+         "kitchen.create:close:0.03", "delivery.create:error:0.02", "kitchen.create:error:0.02",
+         "customer.address:error:0.02"]
+
+
+def usage(text):
+    """Says what is wrong, and ends."""
+    print(f"chaos: {text}\nusage: make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]   (BREAK=list: the names)", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def number(name, default, kind, least, most):
+    """A number of the environment."""
+    text = os.environ.get(name) or str(default)
+    try:
+        value = kind(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        usage(f"{name}={text}: it is a number from {least} to {most}")
+    return value
+
+
+class Run:
+    """One run, from its system's start to its verdict."""
+
+    def __init__(self, seed, seconds, rate, breaking):
+        self.seed, self.seconds, self.rate, self.breaking = seed, seconds, rate, breaking
+        build = os.path.join(ROOT, os.environ.get("BUILD") or "build")
+        tools = os.path.join(ROOT, os.environ.get("TOOLS") or os.environ.get("BUILD") or "build")
+        self.folder = os.path.join(tools, "chaos", f"seed-{seed}" + (f"-{breaking}" if breaking else ""))
+        self.machine = Machine.of_program(os.path.join(build, "docs/state-machine"))
+        self.world = World(self.folder, build, tools, SPEED, breaking)
+        self.screen = Screen()
+        self.started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+    def storm(self, collector, history, timeline):
+        """Clients and nemesis, for the time that was asked for. Returns the nemesis, healed, and the healing's second."""
+        crowd = Crowd(self.seed, self.world, history, self.rate)
+        weights = PLANTED[self.breaking].weights if self.breaking else None
+        nemesis = Nemesis(self.world, plan(self.seed, self.seconds, weights), timeline)
+        crowd.start()
+        nemesis.start()
+        while (second := history.now()) < self.seconds and nemesis.trouble is None:
+            placed = sum(op.what == "place" and op.how == "ok" for op in list(history.ops))
+            self.screen.progress(f"  {second:5.0f} of {self.seconds} s: {placed} orders acknowledged, {nemesis.kills} kills; "
+                                 f"now: {', '.join(nemesis.busy.values()) or 'all well'}", second)
+            time.sleep(1)
+        trouble = crowd.stop()
+        healed = nemesis.heal()
+        collector.rules([])
+        if trouble or nemesis.trouble or not healed:
+            raise Trouble(f"the run failed: {trouble or nemesis.trouble or 'not everything could be started again'}")
+        return nemesis
+
+    def judge(self, collector, history, nemesis, timeline):
+        """Waits for rest, reads all, and checks. Returns the violations."""
+        quiet = collector.rest(REST, lambda moving: self.screen.progress(
+            f"  healed; moving: {', '.join(f'{n} {name}' for name, n in moving.items()) if moving else '...'}", history.now()))
+        facts = collector.facts(history.ops)
+        checker = Checker(facts, self.machine)
+        found = checker.run()
+        self.screen.say(f"faults: {timeline.summary()}")
+        self.screen.say(f"kills: {nemesis.kills} in {self.seconds / 60:g} minutes; {nemesis.left_out} planned faults met a part "
+                        "that was down already")
+        self.screen.say("recovery: " + (f"at rest {quiet:.1f} s after the last heal" if quiet is not None
+                                        else f"not at rest {REST} s after the last heal"))
+        self.screen.say(table(checker.counts()))
+        if found:
+            orders = {v.order for v in found if v.order}
+            write_evidence(self.folder, facts, found, log_lines(self.world, orders), self.started)
+            self.screen.say(violations(found))
+        return found
+
+    def verdict(self, found):
+        """The last line; the exit status."""
+        where = os.path.relpath(self.folder)
+        if self.breaking:
+            caught = sorted({v.name for v in found} & set(PLANTED[self.breaking].finds))
+            self.screen.say(f"verdict: BREAK={self.breaking} was " + (f"caught: {', '.join(caught)}" if caught else "MISSED") +
+                            f" (seed {self.seed}, {where})")
+            return 1 if caught else 0
+        self.screen.say(f"verdict: {'VIOLATED, ' + str(len(found)) + ' times' if found else 'nothing lost, nothing twice'} "
+                        f"(seed {self.seed}, {where})")
+        return 1 if found else 0
+
+    def run(self):
+        """All of it. Returns the exit status."""
+        self.screen.say(f"chaos: seed {self.seed}, {self.seconds / 60:g} minutes"
+                        + (f", with the fault {self.breaking} planted" if self.breaking else ""))
+        try:
+            self.world.start()
+            history = History(os.path.join(self.folder, "history.jsonl"))
+            timeline = Timeline(os.path.join(self.folder, "timeline.txt"))
+            collector = Collector(self.world)
+            collector.rules(RULES)
+            nemesis = self.storm(collector, history, timeline)
+            found = self.judge(collector, history, nemesis, timeline)
+            history.close()
+            return self.verdict(found)
+        except Trouble as trouble:
+            self.screen.say(f"chaos: {trouble}")
+            return 3
+        finally:
+            self.world.down()
+
+
+def main():
+    """Returns the exit status."""
+    breaking = os.environ.get("BREAK") or None
+    check = sys.argv[1:] == ["check"]                   # before anything is built
+    if sys.argv[1:] and not check:
+        usage("it takes no arguments, only the variables")
+    if breaking == "list":
+        if not check:
+            print("\n".join(PLANTED))
+        return 0
+    if breaking and breaking not in PLANTED:
+        usage(f"BREAK={breaking}: there is no such fault; BREAK=list prints them")
+    seed = number("SEED", 1, int, 0, 2 ** 63)
+    minutes = number("MINUTES", 2, float, 0.1, 24 * 60)
+    rate = number("RATE", RATE, float, 1, 1000)
+    if check:
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.umask(0o077)
+    return Run(seed, int(minutes * 60), rate, breaking).run()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
