@@ -25,6 +25,8 @@
 #define FOODSVC_SERVICE_URLS            "service_urls"
 /* A field of an order that owes something: since when. */
 #define FOODSVC_OWES_SINCE              "owes_since"
+#define FOODSVC_IDEMPOTENCY_KEYS        "idempotency_keys"
+#define FOODSVC_IDEMPOTENCY_TTL         86400       /* seconds that an answer is remembered */
 
 /* RabbitMQ */
 #define FOODSVC_QUEUE                   FOODSVC_ORDER_SERVICE
@@ -46,6 +48,8 @@
 /* HTTP */
 #define FOODSVC_API_KEY_HEADER          "X-API-Key"
 #define FOODSVC_IDEMPOTENCY_HEADER      "Idempotency-Key"
+#define FOODSVC_IDEMPOTENCY_MAX         255         /* bytes of a client's key */
+#define FOODSVC_REPLAYED_HEADER         "Idempotent-Replayed"       /* true: the answer is the first one's */
 /* Idempotency keys of the calls we make; %s is the order id. */
 #define FOODSVC_KEY_PAYMENT_FORMAT      "%s-payment"
 #define FOODSVC_KEY_REIMBURSE_FORMAT    "%s-reimburse"

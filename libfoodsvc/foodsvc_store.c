@@ -323,6 +323,8 @@ foodsvc_store_rc_e foodsvc_store_indexes(foodsvc_store_call_t *call, char err[FO
         "_id", BCON_INT32(1), "}", "name", "status_1_owes_since_1__id_1");
     bson_t             *outbox = BCON_NEW("key", "{", "outbox.when", BCON_INT32(1), "}", "name", "outbox.when_1",
         "sparse", BCON_BOOL(true));
+    bson_t             *keys = BCON_NEW("key", "{", "created", BCON_INT32(1), "}", "name", "created_1",
+        "expireAfterSeconds", BCON_INT32(FOODSVC_IDEMPOTENCY_TTL));
 
     rc = create_index(call, FOODSVC_ORDERS, created, err);
     if (rc == FOODSVC_STORE_OK) {
@@ -331,9 +333,13 @@ foodsvc_store_rc_e foodsvc_store_indexes(foodsvc_store_call_t *call, char err[FO
     if (rc == FOODSVC_STORE_OK) {
         rc = create_index(call, FOODSVC_PAYMENTS, outbox, err);
     }
+    if (rc == FOODSVC_STORE_OK) {
+        rc = create_index(call, FOODSVC_IDEMPOTENCY_KEYS, keys, err);
+    }
     bson_destroy(created);
     bson_destroy(owes);
     bson_destroy(outbox);
+    bson_destroy(keys);
     return rc;
 }
 

@@ -18,8 +18,15 @@
  * owes_since. Every order that owes something says so in its document, with the time since when; so what was left undone
  * is found by an index (foodsvc_store_orders_owing).
  *
+ * Idempotency keys. A request with an Idempotency-Key has a record {_id, fingerprint, order_id, until, created}, stored
+ * before the order is: the order's id is chosen once, by the first attempt, and every later one uses the same, so that
+ * however attempts overlap there is one order at most. `until` ends the attempt's lease: before it others hear "in
+ * progress", after it (the attempt died) one of them takes the record over by a conditional write. The attempt ends by
+ * storing its answer (status, body), or by giving the lease back when the answer is not to be remembered; both only
+ * while the lease is still its own. A TTL index drops the record 24 h after `created`.
+ *
  * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}, {status: 1, owes_since: 1, _id: 1}; payments
- * {outbox.when: 1} sparse.
+ * {outbox.when: 1} sparse; idempotency_keys {created: 1}, TTL.
  */
 #ifndef FOODSVC_STORE_H
 #define FOODSVC_STORE_H
@@ -180,6 +187,36 @@ typedef struct {
 
 void foodsvc_store_outbox_due(foodsvc_store_t *store, foodsvc_store_due_t *due);
 void foodsvc_store_due_clear(foodsvc_store_due_t *due);
+
+/* --- idempotency keys --- */
+
+#define FOODSVC_STORE_HASH  64          /* hex digits of a SHA-256 */
+
+typedef enum {
+    FOODSVC_KEY_NEW = 0,                /* the record was made: go on with order_id */
+    FOODSVC_KEY_TAKEN,                  /* an earlier attempt's lease has run out: go on with its order_id, in the record */
+    FOODSVC_KEY_ANSWERED,               /* status and body are the answer */
+    FOODSVC_KEY_BUSY,                   /* an attempt is in progress */
+    FOODSVC_KEY_OTHER                   /* the key was used for another request */
+} foodsvc_key_verdict_e;
+
+typedef struct {
+    const char             *id;         /* in: FOODSVC_STORE_HASH hex digits */
+    char                    fingerprint[FOODSVC_STORE_HASH + 1];    /* begin, in: of the request */
+    char                    order_id[FOODSVC_UUID_TEXT + 1];        /* begin, in: the proposal; out: the record's */
+    int64_t                 now;        /* begin, in: ms */
+    int64_t                 until;      /* in: when the lease ends; end: as begin was given it */
+    int32_t                 status;     /* begin: out. end: in; 0: the lease is given back, no answer is stored */
+    char                   *body;       /* begin: out, malloc'ed, the caller's. end: in, borrowed */
+    size_t                  len;
+    foodsvc_key_verdict_e   verdict;    /* begin, out, when rc is OK */
+    foodsvc_store_rc_e      rc;
+    char                    err[FOODSVC_ERR];
+} foodsvc_store_key_op_t;
+
+void foodsvc_store_keys_begin(foodsvc_store_t *store, foodsvc_store_key_op_t *ops[], size_t nops);
+/* NOT_FOUND: the lease is another's by now, or the record has an answer; nothing was changed. */
+void foodsvc_store_keys_end(foodsvc_store_t *store, foodsvc_store_key_op_t *ops[], size_t nops);
 
 /* --- service_urls --- */
 

@@ -11,6 +11,7 @@
  *   foodsvc_store_sweep.c     orders that owe something, by age
  *   foodsvc_store_payments.c  payments
  *   foodsvc_store_outbox.c    their outbox marks: cleared, and found when they are old
+ *   foodsvc_store_keys.c      idempotency_keys
  *   foodsvc_store_urls.c      service_urls
  */
 #ifndef FOODSVC_STORE_INT_H
@@ -144,6 +145,7 @@ struct foodsvc_store_job_s {
     foodsvc_store_sorted_t           sorted[FOODSVC_STORE_BATCH];      /* by id, then by op */
     foodsvc_store_group_t            groups[FOODSVC_STORE_BATCH];
     size_t                           ngroups, nopen;
+    bool                             unread;       /* write_first's first round: no document, for none was read */
     int64_t                          rev;          /* the token of all writes of this job, random */
 };
 

@@ -437,7 +437,8 @@ static void run_rounds(foodsvc_store_job_t *job)
             drop_decision(job, &job->groups[i]);
             job->groups[i].seen = job->groups[i].ours = false;
         }
-        if (round == 0 && job->kind->write_first) {
+        job->unread = round == 0 && job->kind->write_first;
+        if (job->unread) {
             for (i = 0; i < job->ngroups; i++) {
                 job->kind->decide(job, &job->groups[i], NULL);
             }
