@@ -49,7 +49,7 @@ ngx_http_foodsvc_check_role(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf)
     }
 
     if (conf->role == NGX_HTTP_FOODSVC_ORDER || conf->role == NGX_HTTP_FOODSVC_PAYMENT) {
-        if (conf->key_hashes == NULL || conf->key_hashes->nelts == 0) {
+        if (conf->keys == NULL || conf->keys->nelts == 0) {
             ngx_http_foodsvc_complain(cf, conf, "no API key could open this location: add foodsvc_api_key_hash or "
                                       "foodsvc_api_keys_file with at least one key");
             return NGX_CONF_ERROR;

@@ -8,6 +8,8 @@
 #include <openssl/pem.h>
 
 
+static char *ngx_http_foodsvc_add_word(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, ngx_str_t *word,
+    ngx_uint_t first);
 static char *ngx_http_foodsvc_add_hash(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, ngx_str_t *hex);
 static char *ngx_http_foodsvc_check_url(ngx_conf_t *cf, ngx_str_t *url);
 static void ngx_http_foodsvc_free_certificate(void *data);
@@ -225,6 +227,7 @@ ngx_http_foodsvc_free_certificate(void *data)
 }
 
 
+/* HASH [scope ...] HASH ... */
 char *
 ngx_http_foodsvc_conf_key_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -232,10 +235,11 @@ ngx_http_foodsvc_conf_key_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t   i;
 
     for (i = 1; i < cf->args->nelts; i++) {
-        if (ngx_http_foodsvc_add_hash(cf, conf, &value[i]) != NGX_CONF_OK) {
+        if (ngx_http_foodsvc_add_word(cf, conf, &value[i], i == 1) != NGX_CONF_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "foodsvc_api_key_hash: argument %ui is not the SHA-256 of a key: give 64 hex digits "
-                               "(printf %%s KEY | sha256sum)", i);
+                               "foodsvc_api_key_hash: argument %ui is not the SHA-256 of a key%s: give 64 hex digits "
+                               "(printf %%s KEY | sha256sum)%s", i, i == 1 ? "" : ", nor a scope",
+                               i == 1 ? "" : ", or a scope of the key before: " FOODSVC_SCOPE_NAMES);
             return NGX_CONF_ERROR;
         }
     }
@@ -244,12 +248,13 @@ ngx_http_foodsvc_conf_key_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* A key a line: HASH [scope ...] [# comment] */
 char *
 ngx_http_foodsvc_conf_keys_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     u_char      *p, *end, *eol;
-    ngx_str_t   *value = cf->args->elts, text, line;
-    ngx_uint_t   n;
+    ngx_str_t   *value = cf->args->elts, text, word;
+    ngx_uint_t   n, first;
 
     if (ngx_http_foodsvc_read_file(cf, &value[1], 1024 * 1024, &text) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -262,19 +267,26 @@ ngx_http_foodsvc_conf_keys_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         n++;
         eol = ngx_strlchr(p, end, '\n');
         eol = eol ? eol : end;
+        first = 1;
 
-        line.data = p;
-        line.len = ngx_min((size_t) (eol - p), strcspn((char *) p, "#\r\n \t"));
+        for (word.data = p; word.data < eol; word.data += word.len) {
+            word.data += strspn((char *) word.data, " \t\r");
+            word.len = ngx_min((size_t) (eol - word.data), strcspn((char *) word.data, "#\r\n \t"));
 
-        if (line.len == 0 && strspn((char *) p, " \t") != strcspn((char *) p, "#\r\n")) {
-            line.len = 1;       /* a blank before the digits: no hash */
-        }
+            if (word.len == 0) {
+                break;      /* the line's end, or a comment */
+            }
 
-        if (line.len && ngx_http_foodsvc_add_hash(cf, conf, &line) != NGX_CONF_OK) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" line %ui is not the SHA-256 of a key: give 64 hex digits a line "
-                               "(printf %%s KEY | sha256sum)", &value[1], n);
-            return NGX_CONF_ERROR;
+            if (ngx_http_foodsvc_add_word(cf, conf, &word, first) != NGX_CONF_OK) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, first
+                                   ? "\"%V\" line %ui is not the SHA-256 of a key: give 64 hex digits a line "
+                                     "(printf %%s KEY | sha256sum)"
+                                   : "\"%V\" line %ui names an unknown scope: use " FOODSVC_SCOPE_NAMES,
+                                   &value[1], n);
+                return NGX_CONF_ERROR;
+            }
+
+            first = 0;
         }
     }
 
@@ -282,29 +294,51 @@ ngx_http_foodsvc_conf_keys_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* NGX_CONF_ERROR without a message: the callers name the place, and the text might be a key. */
+/* A key's hash, or, unless it is the first word, a scope of the key before. NGX_CONF_ERROR without a message: the callers
+   name the place, and the text might be a key. */
+static char *
+ngx_http_foodsvc_add_word(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, ngx_str_t *word, ngx_uint_t first)
+{
+    unsigned                   scope;
+    ngx_http_foodsvc_known_t  *known;
+
+    scope = first ? 0 : foodsvc_scope_parse((char *) word->data, word->len);
+
+    if (scope == 0) {
+        return ngx_http_foodsvc_add_hash(cf, conf, word);
+    }
+
+    known = (ngx_http_foodsvc_known_t *) conf->keys->elts + conf->keys->nelts - 1;
+    known->scopes |= scope;
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_http_foodsvc_add_hash(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, ngx_str_t *hex)
 {
-    u_char     *hash;
-    ngx_int_t   n;
-    ngx_uint_t  i;
+    ngx_int_t                  n;
+    ngx_uint_t                 i;
+    ngx_http_foodsvc_known_t  *known;
 
     if (hex->len != NGX_HTTP_FOODSVC_HASH * 2) {
         return NGX_CONF_ERROR;
     }
 
-    if (conf->key_hashes == NULL) {
-        conf->key_hashes = ngx_array_create(cf->pool, 4, NGX_HTTP_FOODSVC_HASH);
-        if (conf->key_hashes == NULL) {
+    if (conf->keys == NULL) {
+        conf->keys = ngx_array_create(cf->pool, 4, sizeof(ngx_http_foodsvc_known_t));
+        if (conf->keys == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
-    hash = ngx_array_push(conf->key_hashes);
-    if (hash == NULL) {
+    known = ngx_array_push(conf->keys);
+    if (known == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    known->scopes = 0;
 
     for (i = 0; i < NGX_HTTP_FOODSVC_HASH; i++) {
         n = ngx_hextoi(hex->data + 2 * i, 2);
@@ -312,7 +346,7 @@ ngx_http_foodsvc_add_hash(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, ngx
             return NGX_CONF_ERROR;
         }
 
-        hash[i] = (u_char) n;
+        known->hash[i] = (u_char) n;
     }
 
     return NGX_CONF_OK;

@@ -5,9 +5,8 @@
 #define NGX_HTTP_FOODSVC_CORE_H
 
 #include "ngx_http_foodsvc_module.h"
+#include "foodsvc_scope.h"
 #include "foodsvc_url.h"
-
-#define NGX_HTTP_FOODSVC_HASH  32       /* bytes of a key's SHA-256 */
 
 /* A location that has a role, and the server it is in. */
 typedef struct {
@@ -63,8 +62,20 @@ ngx_int_t ngx_http_foodsvc_first_line(ngx_conf_t *cf, ngx_str_t *path, size_t ma
 
 ngx_int_t ngx_http_foodsvc_key_init(ngx_log_t *log);
 void ngx_http_foodsvc_key_done(void);
-/* True: the request shows a key whose hash is one of conf's. */
-ngx_uint_t ngx_http_foodsvc_key_ok(ngx_http_request_t *r, ngx_http_foodsvc_loc_conf_t *conf);
+/* One of the configured keys. */
+typedef struct {
+    u_char      hash[NGX_HTTP_FOODSVC_HASH];
+    ngx_uint_t  scopes;                             /* FOODSVC_SCOPE_*; 0: none is named, which means all */
+} ngx_http_foodsvc_known_t;
+
+/* What the key that the request shows may do, FOODSVC_SCOPE_*; 0: none is shown, or a wrong one. Its hash is in
+   ctx->client then. */
+ngx_uint_t ngx_http_foodsvc_key_scopes(ngx_http_foodsvc_ctx_t *ctx);
+/* SHA-256 of the parts, one behind the other, as hex digits. */
+ngx_int_t ngx_http_foodsvc_sha256(ngx_str_t parts[], ngx_uint_t n, char hex[2 * NGX_HTTP_FOODSVC_HASH + 1]);
+/* How often the request has this header; value: the first's. */
+ngx_uint_t ngx_http_foodsvc_header_in(ngx_http_request_t *r, const char *name, ngx_str_t *value);
+
 
 /* --- ngx_http_foodsvc_route.c --- */
 
@@ -74,6 +85,7 @@ typedef struct {
     ngx_uint_t                   method;
     ngx_http_foodsvc_handler_pt  handler;
     ngx_uint_t                   body;          /* the handler gets the request's body */
+    ngx_uint_t                   scope;         /* that the key needs; 0: none is asked for */
 } ngx_http_foodsvc_route_t;
 
 /* NULL: answered. */
@@ -95,6 +107,10 @@ ngx_int_t ngx_http_foodsvc_header(ngx_http_request_t *r, const char *name, ngx_s
 /* The answer's head, as all answers of ours have it. */
 void ngx_http_foodsvc_head(ngx_http_request_t *r, ngx_uint_t status, off_t len);
 void ngx_http_foodsvc_post(ngx_http_foodsvc_ctx_t *ctx, ngx_event_handler_pt handler);
+/* Sends the answer that is made: what ctx->before ends with. */
+void ngx_http_foodsvc_reply_now(ngx_http_foodsvc_ctx_t *ctx);
+/* ngx_http_foodsvc_idempotency.c: the request dies, or waits no longer. */
+void ngx_http_foodsvc_idempotent_forget(ngx_http_foodsvc_ctx_t *ctx);
 void ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx);
 
 /* --- ngx_http_foodsvc_address.c --- */

@@ -34,6 +34,20 @@ void ngx_http_foodsvc_flow_ask_store(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foods
 /* ngx_http_foodsvc_arrived(), but NULL as well when the request was answered in the meantime. */
 ngx_http_foodsvc_ctx_t *ngx_http_foodsvc_flow_arrived(ngx_http_foodsvc_op_t *op);
 
+/* --- Idempotency-Key (ngx_http_foodsvc_idempotency.c) --- */
+
+/*
+ * Calls then(ctx) when the request may go on: at once when it shows no Idempotency-Key, else when its record is made.
+ * order_id: of the order that it would make, or is about. Answers itself when the key is bad, in use, or has its answer.
+ */
+void ngx_http_foodsvc_idempotent(ngx_http_foodsvc_ctx_t *ctx, const char *order_id, ngx_http_foodsvc_handler_pt then);
+/* The order id to use: the first attempt's. NULL: the request shows no key. */
+const char *ngx_http_foodsvc_idempotent_order(ngx_http_foodsvc_ctx_t *ctx);
+/* True: an attempt before this one ended nobody knows where. */
+ngx_uint_t ngx_http_foodsvc_idempotent_taken(ngx_http_foodsvc_ctx_t *ctx);
+/* From now on the answer, whatever it will be, is the one that repeats get. */
+void ngx_http_foodsvc_idempotent_keep(ngx_http_foodsvc_ctx_t *ctx);
+
 /* POSTs body (taken; NULL: no memory) to path, which is in r->pool, as the key is. Without memory: answers 500. */
 void ngx_http_foodsvc_flow_call(ngx_http_foodsvc_ctx_t *ctx, const char *service, const char *path, char *body,
     size_t len, const char *key, ngx_http_foodsvc_call_done_pt done);

@@ -34,21 +34,23 @@ ngx_http_foodsvc_key_done(void)
 }
 
 
-static ngx_str_t *
-ngx_http_foodsvc_key_shown(ngx_http_request_t *r)
+ngx_uint_t
+ngx_http_foodsvc_header_in(ngx_http_request_t *r, const char *name, ngx_str_t *value)
 {
-    static const char  name[] = "x-api-key";
-    ngx_uint_t         i;
-    ngx_list_part_t   *part;
-    ngx_table_elt_t   *h;
+    size_t            len;
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
 
+    len = ngx_strlen(name);
     part = &r->headers_in.headers.part;
     h = part->elts;
+    n = 0;
 
     for (i = 0; /* void */ ; i++) {
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return NULL;
+                return n;
             }
 
             part = part->next;
@@ -56,38 +58,71 @@ ngx_http_foodsvc_key_shown(ngx_http_request_t *r)
             i = 0;
         }
 
-        if (h[i].key.len == sizeof(name) - 1 && ngx_memcmp(h[i].lowcase_key, name, sizeof(name) - 1) == 0) {
-            return &h[i].value;
+        if (h[i].key.len == len && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0 && n++ == 0) {
+            *value = h[i].value;
         }
     }
 }
 
 
-ngx_uint_t
-ngx_http_foodsvc_key_ok(ngx_http_request_t *r, ngx_http_foodsvc_loc_conf_t *conf)
+static ngx_int_t
+ngx_http_foodsvc_key_digest(ngx_str_t parts[], ngx_uint_t n, u_char hash[EVP_MAX_MD_SIZE])
 {
-    u_char       hash[EVP_MAX_MD_SIZE], *known;
-    ngx_str_t   *key;
-    ngx_uint_t   i, ok;
+    ngx_uint_t  i;
 
-    key = ngx_http_foodsvc_key_shown(r);
-    if (key == NULL) {
-        return 0;
+    if (EVP_DigestInit_ex(ngx_http_foodsvc_digest, NULL, NULL) != 1) {
+        return NGX_ERROR;
     }
 
-    if (EVP_DigestInit_ex(ngx_http_foodsvc_digest, NULL, NULL) != 1
-        || EVP_DigestUpdate(ngx_http_foodsvc_digest, key->data, key->len) != 1
-        || EVP_DigestFinal_ex(ngx_http_foodsvc_digest, hash, NULL) != 1)
+    for (i = 0; i < n; i++) {
+        if (EVP_DigestUpdate(ngx_http_foodsvc_digest, parts[i].data, parts[i].len) != 1) {
+            return NGX_ERROR;
+        }
+    }
+
+    return EVP_DigestFinal_ex(ngx_http_foodsvc_digest, hash, NULL) == 1 ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_foodsvc_sha256(ngx_str_t parts[], ngx_uint_t n, char hex[2 * NGX_HTTP_FOODSVC_HASH + 1])
+{
+    u_char  hash[EVP_MAX_MD_SIZE];
+
+    if (ngx_http_foodsvc_key_digest(parts, n, hash) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *ngx_hex_dump((u_char *) hex, hash, NGX_HTTP_FOODSVC_HASH) = '\0';
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_foodsvc_key_scopes(ngx_http_foodsvc_ctx_t *ctx)
+{
+    u_char                     hash[EVP_MAX_MD_SIZE];
+    ngx_str_t                  key;
+    ngx_uint_t                 i, same, scopes;
+    ngx_array_t               *keys = ctx->conf->keys;
+    ngx_http_foodsvc_known_t  *known;
+
+    if (ngx_http_foodsvc_header_in(ctx->request, FOODSVC_API_KEY_HEADER, &key) == 0
+        || ngx_http_foodsvc_key_digest(&key, 1, hash) != NGX_OK)
     {
         return 0;
     }
 
-    known = conf->key_hashes->elts;
-    ok = 0;
+    known = keys->elts;
+    scopes = 0;
 
-    for (i = 0; i < conf->key_hashes->nelts; i++) {
-        ok |= (CRYPTO_memcmp(hash, known + i * NGX_HTTP_FOODSVC_HASH, NGX_HTTP_FOODSVC_HASH) == 0);
+    for (i = 0; i < keys->nelts; i++) {
+        same = (CRYPTO_memcmp(hash, known[i].hash, NGX_HTTP_FOODSVC_HASH) == 0);
+        scopes |= (known[i].scopes ? known[i].scopes : FOODSVC_SCOPE_ALL) & (0 - same);
     }
 
-    return ok;
+    ngx_memcpy(ctx->client, hash, NGX_HTTP_FOODSVC_HASH);
+
+    return scopes;
 }

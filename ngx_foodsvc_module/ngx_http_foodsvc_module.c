@@ -262,7 +262,7 @@ ngx_http_foodsvc_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_foodsvc_loc_conf_t  *conf;
 
-    /* by pcalloc: role, file, key_hashes, strings and service_urls, unset */
+    /* by pcalloc: role, file, keys, strings and service_urls, unset */
     conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_foodsvc_loc_conf_t));
     if (conf == NULL) {
         return NULL;
@@ -289,8 +289,8 @@ ngx_http_foodsvc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     /* role, file and line are the location's own */
 
-    if (conf->key_hashes == NULL) {
-        conf->key_hashes = prev->key_hashes;
+    if (conf->keys == NULL) {
+        conf->keys = prev->keys;
     }
 
     if (conf->service_urls == NULL) {

@@ -22,6 +22,8 @@
 
 extern ngx_module_t  ngx_http_foodsvc_module;
 
+#define NGX_HTTP_FOODSVC_HASH  32       /* bytes of a key's SHA-256 */
+
 typedef enum {
     NGX_HTTP_FOODSVC_NONE = 0,
     NGX_HTTP_FOODSVC_ORDER,             /* foodsvc order; */
@@ -46,7 +48,7 @@ typedef struct {
     ngx_http_foodsvc_role_e   role;
     u_char                   *file;                 /* where the role is given, for messages */
     ngx_uint_t                line;
-    ngx_array_t              *key_hashes;           /* of u_char[32], SHA-256 */
+    ngx_array_t              *keys;                 /* of ngx_http_foodsvc_known_t */
     ngx_str_t                 partner_key;          /* the API key that we show to PaymentService */
     ngx_str_t                 partner_location;     /* "/_foodsvc/partner" */
     ngx_array_t              *service_urls;         /* of ngx_keyval_t, name and url: settings that win over MongoDB */
@@ -63,7 +65,8 @@ typedef struct {
     X509                     *certificate;
 } ngx_http_foodsvc_loc_conf_t;
 
-typedef struct ngx_http_foodsvc_ctx_s  ngx_http_foodsvc_ctx_t;
+typedef struct ngx_http_foodsvc_ctx_s         ngx_http_foodsvc_ctx_t;
+typedef struct ngx_http_foodsvc_idempotent_s  ngx_http_foodsvc_idempotent_t;
 
 typedef void (*ngx_http_foodsvc_handler_pt)(ngx_http_foodsvc_ctx_t *ctx);
 
@@ -74,6 +77,8 @@ struct ngx_http_foodsvc_ctx_s {
     char                          id[FOODSVC_UUID_TEXT + 1];
     const char                   *body;             /* the whole body, contiguous; NULL and 0 when empty */
     size_t                        len;
+    u_char                        client[NGX_HTTP_FOODSVC_HASH];    /* SHA-256 of the API key that was shown */
+    ngx_http_foodsvc_idempotent_t  *idempotent;     /* NULL: the request shows no Idempotency-Key */
     void                         *flow;             /* the handler's own state, in r->pool */
     ngx_http_foodsvc_handler_pt   late;             /* what answers when the deadline passes; NULL: 503 */
     /* called once when the request dies, whatever killed it: free what `flow` owns outside the pool */
@@ -86,6 +91,7 @@ struct ngx_http_foodsvc_ctx_s {
     ngx_queue_t                   calls;            /* to partners, not done yet or not freed */
     ngx_event_t                   timer;            /* the deadline */
     ngx_event_t                   event;            /* posted: the answer, or a step of the stream */
+    ngx_http_foodsvc_handler_pt   before;           /* called once the answer is made: calls reply_now() */
     ngx_http_foodsvc_handler_pt   more;             /* stream: who gives the next piece */
     char                         *owned;            /* malloc'ed: the body that is being sent */
     size_t                        owned_len;
@@ -109,6 +115,8 @@ void ngx_http_foodsvc_reply_detail(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t statu
     __attribute__((format(printf, 3, 4)));
 /* 422 with the faults (500 when they ran out of memory); clears them. */
 void ngx_http_foodsvc_reply_faults(ngx_http_foodsvc_ctx_t *ctx, foodsvc_faults_t *faults);
+/* Retry-After, for an answer that follows. */
+void ngx_http_foodsvc_retry_after(ngx_http_foodsvc_ctx_t *ctx);
 /* 503 with Retry-After: a queue is full, a server is away. */
 void ngx_http_foodsvc_reply_busy(ngx_http_foodsvc_ctx_t *ctx, const char *what);
 /* The answer that a store's failure gives: UNAVAILABLE 503, UNREADABLE and FAILED 500 (the reason is logged, not

@@ -15,6 +15,7 @@ typedef struct {
 } ngx_http_foodsvc_cancel_t;
 
 
+static void ngx_http_foodsvc_order_try_cancel(ngx_http_foodsvc_ctx_t *ctx);
 static void ngx_http_foodsvc_order_cancelled(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_order_not_cancelled(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_change_op_t *change);
 static void ngx_http_foodsvc_order_tell_cancel(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_order_t *order);
@@ -26,13 +27,20 @@ static void ngx_http_foodsvc_order_cancel_cleanup(ngx_http_foodsvc_ctx_t *ctx);
 void
 ngx_http_foodsvc_order_cancel(ngx_http_foodsvc_ctx_t *ctx)
 {
-    ngx_http_foodsvc_store_op_t  *op;
-
     if (ngx_http_foodsvc_flow_begin(ctx, sizeof(ngx_http_foodsvc_cancel_t), ngx_http_foodsvc_order_cancel_cleanup)
         == NULL)
     {
         return;
     }
+
+    ngx_http_foodsvc_idempotent(ctx, ctx->id, ngx_http_foodsvc_order_try_cancel);
+}
+
+
+static void
+ngx_http_foodsvc_order_try_cancel(ngx_http_foodsvc_ctx_t *ctx)
+{
+    ngx_http_foodsvc_store_op_t  *op;
 
     op = ngx_http_foodsvc_flow_order_op(NGX_HTTP_FOODSVC_STORE_ORDER_CHANGE, ctx->id);
     if (op) {
@@ -58,6 +66,10 @@ ngx_http_foodsvc_order_cancelled(ngx_http_foodsvc_op_t *op)
     done = change->rc == FOODSVC_STORE_OK
            && (change->verdict == FOODSVC_APPLIED || change->verdict == FOODSVC_EARLY
                || change->verdict == FOODSVC_NOTED);
+
+    if (ctx && (change->rc == FOODSVC_STORE_OK || change->rc == FOODSVC_STORE_NOT_FOUND)) {
+        ngx_http_foodsvc_idempotent_keep(ctx);
+    }
 
     if (ctx && done) {
         ngx_http_foodsvc_order_tell_cancel(ctx, change->order);
@@ -86,6 +98,14 @@ ngx_http_foodsvc_order_not_cancelled(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_
         if (change->order->status == FOODSVC_ORDER_CANCELLED && foodsvc_order_owes(change->order)) {
             /* Its first cancel was perhaps not told to anybody: a repeat helps. */
             ngx_http_foodsvc_flow_nudge(change->order);
+        }
+
+        if (ngx_http_foodsvc_idempotent_taken(ctx)
+            && (change->order->status == FOODSVC_ORDER_CANCELLED || change->order->status == FOODSVC_REIMBURSED))
+        {
+            /* by the attempt that this one repeats */
+            ngx_http_foodsvc_flow_reply_order(ctx, NGX_HTTP_ACCEPTED, change->order);
+            return;
         }
 
         ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_BAD_REQUEST, "Could not cancel order with id %s: its status is %s",

@@ -6,6 +6,8 @@
  * tell how the request for payment ended, or the client goes away in the middle, the order stays `created` and a
  * nudge tells orderd, which asks PaymentService again with the same idempotency key.
  *
+ * With an Idempotency-Key the order's id may be an earlier attempt's, and then the order may be there: it is the answer.
+ *
  * What the client gets when MongoDB does not store the order: nothing was written because it is away or too much is
  * waiting: 503; it refused: 400; nobody knows: 500.
  */
@@ -13,6 +15,7 @@
 
 
 typedef struct {
+    foodsvc_order_t  *draft;        /* before that */
     foodsvc_order_t  *order;        /* once it is stored */
     ngx_uint_t        status;       /* of the answer to a payment that was refused or never asked for */
     char             *detail;       /* its text */
@@ -20,8 +23,9 @@ typedef struct {
 } ngx_http_foodsvc_order_post_t;
 
 
-static void ngx_http_foodsvc_order_insert(ngx_http_foodsvc_ctx_t *ctx, foodsvc_order_t *order);
+static void ngx_http_foodsvc_order_insert(ngx_http_foodsvc_ctx_t *ctx);
 static void ngx_http_foodsvc_order_inserted(ngx_http_foodsvc_op_t *op);
+static void ngx_http_foodsvc_order_found(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_order_not_inserted(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_order_op_t *inserted);
 static void ngx_http_foodsvc_order_ask_payment(ngx_http_foodsvc_ctx_t *ctx);
 static void ngx_http_foodsvc_order_payment_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
@@ -36,9 +40,10 @@ static void ngx_http_foodsvc_order_post_cleanup(ngx_http_foodsvc_ctx_t *ctx);
 void
 ngx_http_foodsvc_order_post(ngx_http_foodsvc_ctx_t *ctx)
 {
-    foodsvc_uuid_t     id;
-    foodsvc_order_t   *order;
-    foodsvc_faults_t   faults;
+    foodsvc_uuid_t                  id;
+    foodsvc_order_t                *order;
+    foodsvc_faults_t                faults;
+    ngx_http_foodsvc_order_post_t  *flow;
 
     if (ngx_http_foodsvc_flow_begin(ctx, sizeof(ngx_http_foodsvc_order_post_t), ngx_http_foodsvc_order_post_cleanup)
         == NULL)
@@ -58,15 +63,28 @@ ngx_http_foodsvc_order_post(ngx_http_foodsvc_ctx_t *ctx)
     order->created = foodsvc_time_now();
     order->status = FOODSVC_CREATED;
 
-    ctx->late = ngx_http_foodsvc_order_post_late;
-    ngx_http_foodsvc_order_insert(ctx, order);
+    flow = ctx->flow;
+    flow->draft = order;
+    ngx_http_foodsvc_idempotent(ctx, order->id, ngx_http_foodsvc_order_insert);
 }
 
 
 static void
-ngx_http_foodsvc_order_insert(ngx_http_foodsvc_ctx_t *ctx, foodsvc_order_t *order)
+ngx_http_foodsvc_order_insert(ngx_http_foodsvc_ctx_t *ctx)
 {
-    ngx_http_foodsvc_store_op_t  *op;
+    const char                     *id;
+    foodsvc_order_t                *order;
+    ngx_http_foodsvc_store_op_t    *op;
+    ngx_http_foodsvc_order_post_t  *flow = ctx->flow;
+
+    order = flow->draft;
+    flow->draft = NULL;
+    ctx->late = ngx_http_foodsvc_order_post_late;
+
+    id = ngx_http_foodsvc_idempotent_order(ctx);
+    if (id) {
+        ngx_cpystrn((u_char *) order->id, (u_char *) id, sizeof(order->id));
+    }
 
     op = ngx_http_foodsvc_flow_order_op(NGX_HTTP_FOODSVC_STORE_ORDER_INSERT, order->id);
     if (op) {
@@ -97,10 +115,19 @@ ngx_http_foodsvc_order_inserted(ngx_http_foodsvc_op_t *op)
         return;
     }
 
+    if (inserted->rc == FOODSVC_STORE_EXISTS && ngx_http_foodsvc_idempotent_order(ctx)) {
+        ngx_http_foodsvc_flow_ask_store(ctx, ngx_http_foodsvc_flow_order_op(NGX_HTTP_FOODSVC_STORE_ORDER_FIND,
+                                                                            inserted->id),
+                                        ngx_http_foodsvc_order_found);
+        return;
+    }
+
     if (inserted->rc != FOODSVC_STORE_OK) {
         ngx_http_foodsvc_order_not_inserted(ctx, inserted);
         return;
     }
+
+    ngx_http_foodsvc_idempotent_keep(ctx);
 
     flow = ctx->flow;
     flow->order = inserted->order;
@@ -108,6 +135,40 @@ ngx_http_foodsvc_order_inserted(ngx_http_foodsvc_op_t *op)
     flow->owes = 1;
 
     ngx_http_foodsvc_order_ask_payment(ctx);
+}
+
+
+/* What an earlier attempt with this Idempotency-Key has stored. Its payment may be open: the cleanup nudges. */
+static void
+ngx_http_foodsvc_order_found(ngx_http_foodsvc_op_t *op)
+{
+    ngx_http_foodsvc_ctx_t         *ctx;
+    foodsvc_store_order_op_t       *found = &((ngx_http_foodsvc_store_op_t *) op)->u.order;
+    ngx_http_foodsvc_order_post_t  *flow;
+
+    ctx = ngx_http_foodsvc_flow_arrived(op);
+    if (ctx == NULL) {
+        return;
+    }
+
+    if (found->rc == FOODSVC_STORE_NOT_FOUND) {
+        ngx_http_foodsvc_reply_busy(ctx, "The order was deleted in this moment");
+        return;
+    }
+
+    if (found->rc != FOODSVC_STORE_OK) {
+        ngx_http_foodsvc_reply_store(ctx, found->rc, found->err);
+        return;
+    }
+
+    ngx_http_foodsvc_idempotent_keep(ctx);
+
+    flow = ctx->flow;
+    flow->order = found->order;
+    found->order = NULL;
+    flow->owes = foodsvc_order_owes(flow->order) != 0;
+
+    ngx_http_foodsvc_flow_reply_order(ctx, NGX_HTTP_ACCEPTED, flow->order);
 }
 
 
@@ -315,6 +376,7 @@ ngx_http_foodsvc_order_post_cleanup(ngx_http_foodsvc_ctx_t *ctx)
         ngx_http_foodsvc_flow_nudge(flow->order);
     }
 
+    foodsvc_order_free(flow->draft);
     foodsvc_order_free(flow->order);
     free(flow->detail);
 }

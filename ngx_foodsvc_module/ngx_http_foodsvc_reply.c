@@ -94,12 +94,20 @@ ngx_http_foodsvc_reply_faults(ngx_http_foodsvc_ctx_t *ctx, foodsvc_faults_t *fau
 void
 ngx_http_foodsvc_reply_busy(ngx_http_foodsvc_ctx_t *ctx, const char *what)
 {
-    u_char     *p;
-    ngx_str_t   value;
-
     if (ctx->replied) {
         return;
     }
+
+    ngx_http_foodsvc_retry_after(ctx);
+    ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_SERVICE_UNAVAILABLE, "%s", what);
+}
+
+
+void
+ngx_http_foodsvc_retry_after(ngx_http_foodsvc_ctx_t *ctx)
+{
+    u_char     *p;
+    ngx_str_t   value;
 
     p = ngx_pnalloc(ctx->request->pool, NGX_INT_T_LEN);
 
@@ -108,8 +116,6 @@ ngx_http_foodsvc_reply_busy(ngx_http_foodsvc_ctx_t *ctx, const char *what)
         value.len = ngx_sprintf(p, "%ui", ctx->conf->retry_after) - p;
         (void) ngx_http_foodsvc_header(ctx->request, "Retry-After", &value);
     }
-
-    ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_SERVICE_UNAVAILABLE, "%s", what);
 }
 
 
@@ -234,19 +240,27 @@ ngx_http_foodsvc_reply_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, off
     ctx->buf.last_buf = 1;
     ctx->buf.last_in_chain = 1;
     ctx->out.buf = &ctx->buf;
-    ngx_http_foodsvc_post(ctx, ngx_http_foodsvc_reply_send);
+    ngx_http_foodsvc_reply_now(ctx);
 
     return 1;
+}
+
+
+void
+ngx_http_foodsvc_reply_now(ngx_http_foodsvc_ctx_t *ctx)
+{
+    ngx_http_foodsvc_post(ctx, ngx_http_foodsvc_reply_send);
 }
 
 
 static void
 ngx_http_foodsvc_reply_send(ngx_event_t *ev)
 {
-    ngx_int_t                rc;
-    ngx_connection_t        *c;
-    ngx_http_request_t      *r;
-    ngx_http_foodsvc_ctx_t  *ctx = ev->data;
+    ngx_int_t                     rc;
+    ngx_connection_t             *c;
+    ngx_http_request_t           *r;
+    ngx_http_foodsvc_ctx_t       *ctx = ev->data;
+    ngx_http_foodsvc_handler_pt   before;
 
     r = ctx->request;
     c = r->connection;
@@ -254,6 +268,13 @@ ngx_http_foodsvc_reply_send(ngx_event_t *ev)
 
     /* at the deadline some may still run: the connection's next request would wait for them */
     ngx_http_foodsvc_calls_stop(ctx);
+
+    if (ctx->before) {
+        before = ctx->before;
+        ctx->before = NULL;
+        before(ctx);
+        return;
+    }
 
     if (ctx->buf.pos == ctx->buf.last) {
         r->header_only = 1;

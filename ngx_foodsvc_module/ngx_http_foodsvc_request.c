@@ -301,6 +301,7 @@ ngx_http_foodsvc_cleanup(void *data)
     }
 
     ngx_http_foodsvc_calls_cleanup(ctx);
+    ngx_http_foodsvc_idempotent_forget(ctx);
 
     if (ctx->cleanup) {
         ctx->cleanup(ctx);

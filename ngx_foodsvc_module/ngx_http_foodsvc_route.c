@@ -1,6 +1,7 @@
 /*
  * Which handler a request is for. Under /v1/ the key is asked for first of all, so that without one nothing can be
- * learnt, not even which paths there are; then comes the path (404), the method (405), the id in the path (422).
+ * learnt, not even which paths there are; then comes the path (404), the method (405), what the key may do (403), the id
+ * in the path (422).
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -13,28 +14,28 @@ static ngx_uint_t ngx_http_foodsvc_path_id(ngx_http_foodsvc_ctx_t *ctx, ngx_str_
 
 static const ngx_http_foodsvc_route_t  ngx_http_foodsvc_routes[] = {
 
-    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS "/{id}"), NGX_HTTP_GET, ngx_http_foodsvc_order_get, 0 },
+    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS "/{id}"), NGX_HTTP_GET, ngx_http_foodsvc_order_get, 0, FOODSVC_SCOPE_ORDERS_READ },
     { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS "/{id}"), NGX_HTTP_DELETE,
-      ngx_http_foodsvc_order_delete, 0 },
-    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS), NGX_HTTP_GET, ngx_http_foodsvc_order_list, 0 },
-    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS), NGX_HTTP_POST, ngx_http_foodsvc_order_post, 1 },
+      ngx_http_foodsvc_order_delete, 0, FOODSVC_SCOPE_ORDERS_WRITE },
+    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS), NGX_HTTP_GET, ngx_http_foodsvc_order_list, 0, FOODSVC_SCOPE_ORDERS_READ },
+    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS), NGX_HTTP_POST, ngx_http_foodsvc_order_post, 1, FOODSVC_SCOPE_ORDERS_WRITE },
     { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS "/{id}/cancel"), NGX_HTTP_POST,
-      ngx_http_foodsvc_order_cancel, 0 },
-    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_HEALTH), NGX_HTTP_GET, ngx_http_foodsvc_health, 0 },
+      ngx_http_foodsvc_order_cancel, 0, FOODSVC_SCOPE_ORDERS_WRITE },
+    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_HEALTH), NGX_HTTP_GET, ngx_http_foodsvc_health, 0, 0 },
 
-    { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_PAYMENTS), NGX_HTTP_POST, ngx_http_foodsvc_payment_post, 1 },
+    { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_PAYMENTS), NGX_HTTP_POST, ngx_http_foodsvc_payment_post, 1, FOODSVC_SCOPE_PAYMENTS },
     { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_REIMBURSE), NGX_HTTP_POST,
-      ngx_http_foodsvc_payment_reimburse, 1 },
+      ngx_http_foodsvc_payment_reimburse, 1, FOODSVC_SCOPE_PAYMENTS },
     { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_CALLBACK), NGX_HTTP_POST,
-      ngx_http_foodsvc_payment_callback, 1 },
-    { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_HEALTH), NGX_HTTP_GET, ngx_http_foodsvc_health, 0 },
+      ngx_http_foodsvc_payment_callback, 1, FOODSVC_SCOPE_CALLBACK },
+    { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_HEALTH), NGX_HTTP_GET, ngx_http_foodsvc_health, 0, 0 },
 
-    { NGX_HTTP_FOODSVC_NONE, ngx_null_string, 0, NULL, 0 }
+    { NGX_HTTP_FOODSVC_NONE, ngx_null_string, 0, NULL, 0, 0 }
 };
 
 /* A location of its own for health, wherever it is. */
 static const ngx_http_foodsvc_route_t  ngx_http_foodsvc_health_route = {
-    NGX_HTTP_FOODSVC_ORDER_HEALTH, ngx_null_string, NGX_HTTP_GET, ngx_http_foodsvc_health, 0
+    NGX_HTTP_FOODSVC_ORDER_HEALTH, ngx_null_string, NGX_HTTP_GET, ngx_http_foodsvc_health, 0, 0
 };
 
 static const struct {
@@ -52,7 +53,7 @@ const ngx_http_foodsvc_route_t *
 ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx)
 {
     ngx_str_t                        id;
-    ngx_uint_t                       known;
+    ngx_uint_t                       known, scopes;
     ngx_http_request_t              *r = ctx->request;
     ngx_http_foodsvc_role_e          role = ctx->conf->role;
     const ngx_http_foodsvc_route_t  *route;
@@ -66,11 +67,16 @@ ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx)
         return &ngx_http_foodsvc_health_route;
     }
 
-    if (r->uri.len >= 3 && ngx_memcmp(r->uri.data, "/v1", 3) == 0 && (r->uri.len == 3 || r->uri.data[3] == '/')
-        && !ngx_http_foodsvc_key_ok(r, ctx->conf))
+    scopes = 0;
+
+    if (r->uri.len >= 3 && ngx_memcmp(r->uri.data, "/v1", 3) == 0 && (r->uri.len == 3 || r->uri.data[3] == '/'))
     {
-        ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_UNAUTHORIZED, "Invalid or missing API Key");
-        return NULL;
+        scopes = ngx_http_foodsvc_key_scopes(ctx);
+
+        if (scopes == 0) {
+            ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_UNAUTHORIZED, "Invalid or missing API Key");
+            return NULL;
+        }
     }
 
     known = 0;
@@ -81,6 +87,12 @@ ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx)
         }
 
         if (route->method == r->method) {
+            if (route->scope && !(route->scope & scopes)) {
+                ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_FORBIDDEN, "This API key may not do that: it needs the scope "
+                                              "%s", foodsvc_scope_name((unsigned) route->scope));
+                return NULL;
+            }
+
             return (id.len == 0 || ngx_http_foodsvc_path_id(ctx, &id)) ? route : NULL;
         }
 

@@ -144,8 +144,8 @@ ngx_http_foodsvc_store_submit(ngx_http_foodsvc_store_op_t *op)
 
     st = &ngx_http_foodsvc_store;
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: submit %s %s%s",
-                   ngx_http_foodsvc_store_kind_name(op->kind), op->id, op->payment_id);
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: submit %s %s",
+                   ngx_http_foodsvc_store_kind_name(op->kind), ngx_http_foodsvc_store_log_id(op));
 
     group = ngx_http_foodsvc_store_group(op->kind);
 
@@ -166,6 +166,11 @@ ngx_http_foodsvc_store_submit(ngx_http_foodsvc_store_op_t *op)
 
     case NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE:
         op->u.payment.id = op->payment_id;
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_KEY_BEGIN:
+    case NGX_HTTP_FOODSVC_STORE_KEY_END:
+        op->u.key.id = op->key_id;
         break;
 
     default:
@@ -270,8 +275,8 @@ ngx_http_foodsvc_store_fire(ngx_http_foodsvc_store_op_t *op)
         ngx_del_timer(&st->guard);
     }
 
-    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: done %s %s%s: %s",
-                   ngx_http_foodsvc_store_kind_name(op->kind), op->id, op->payment_id, foodsvc_store_rc_name(op->rc));
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: done %s %s: %s",
+                   ngx_http_foodsvc_store_kind_name(op->kind), ngx_http_foodsvc_store_log_id(op), foodsvc_store_rc_name(op->rc));
 
     if (op->op.done) {
         op->op.done(&op->op);

@@ -19,6 +19,8 @@ typedef enum {
     NGX_HTTP_FOODSVC_STORE_ORDER_PAGE,
     NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE,
     NGX_HTTP_FOODSVC_STORE_OUTBOX_CLEAR,
+    NGX_HTTP_FOODSVC_STORE_KEY_BEGIN,
+    NGX_HTTP_FOODSVC_STORE_KEY_END,
     NGX_HTTP_FOODSVC_STORE_URL_FIND,            /* and resolves its host: getaddrinfo blocks, so it is done here */
     NGX_HTTP_FOODSVC_STORE_RESOLVE,             /* the same for a url that is known (Redis, a setting) */
     NGX_HTTP_FOODSVC_STORE_PING,
@@ -38,6 +40,7 @@ typedef struct {
         foodsvc_store_page_t        page;       /* `after` is owned by the op */
         foodsvc_store_payment_op_t  payment;    /* `insert` is owned by the op; id points to payment_id */
         foodsvc_store_mark_t        mark;
+        foodsvc_store_key_op_t      key;        /* `body` is owned by the op; id points to key_id */
         struct {
             foodsvc_service_url_t   url;        /* name in; url out (URL_FIND) or in (RESOLVE) */
             size_t                  naddrs;
@@ -48,6 +51,7 @@ typedef struct {
         } url;
     } u;
     char                           payment_id[256];     /* payments: the order id, which need not be a UUID */
+    char                           key_id[FOODSVC_STORE_HASH + 1];      /* an Idempotency-Key's record */
     foodsvc_store_rc_e             rc;          /* of every kind, once done; rc and err in u say the same */
     char                           err[FOODSVC_ERR];
 } ngx_http_foodsvc_store_op_t;

@@ -7,7 +7,7 @@
 
 static const char  *ngx_http_foodsvc_store_kinds[] = {
     "insert of order", "find of order", "delete of order", "change of order", "page of orders", "change of payment",
-    "clearing of outbox mark", "url of", "address of", "ping"
+    "clearing of outbox mark", "begin of idempotency key", "end of idempotency key", "url of", "address of", "ping"
 };
 
 
@@ -15,6 +15,13 @@ const char *
 ngx_http_foodsvc_store_kind_name(ngx_http_foodsvc_store_kind_e kind)
 {
     return ngx_http_foodsvc_store_kinds[kind];
+}
+
+
+const char *
+ngx_http_foodsvc_store_log_id(ngx_http_foodsvc_store_op_t *op)
+{
+    return op->id[0] ? op->id : op->payment_id[0] ? op->payment_id : op->key_id;
 }
 
 
@@ -68,8 +75,8 @@ ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_log_t *st, ngx_http_foo
 
     case FOODSVC_STORE_FAILED:
     case FOODSVC_STORE_UNREADABLE:
-        ngx_log_error(NGX_LOG_ERR, st->log, 0, "foodsvc: %s %s%s%s %s: %s", ngx_http_foodsvc_store_kinds[op->kind],
-                      op->id, op->payment_id, service, foodsvc_store_rc_name(rc), op->err);
+        ngx_log_error(NGX_LOG_ERR, st->log, 0, "foodsvc: %s %s%s %s: %s", ngx_http_foodsvc_store_kinds[op->kind],
+                      ngx_http_foodsvc_store_log_id(op), service, foodsvc_store_rc_name(rc), op->err);
         return;
 
     default:

@@ -55,6 +55,11 @@ ngx_http_foodsvc_store_destroy(ngx_http_foodsvc_op_t *base)
         foodsvc_payment_free(op->u.payment.payment);
         break;
 
+    case NGX_HTTP_FOODSVC_STORE_KEY_BEGIN:
+    case NGX_HTTP_FOODSVC_STORE_KEY_END:
+        free(op->u.key.body);
+        break;
+
     default:
         break;
     }
@@ -97,6 +102,11 @@ ngx_http_foodsvc_store_left(ngx_http_foodsvc_store_op_t *op)
 
     case NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE:
         op->u.payment.rc = op->rc;
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_KEY_BEGIN:
+    case NGX_HTTP_FOODSVC_STORE_KEY_END:
+        op->u.key.rc = op->rc;
         break;
 
     default:

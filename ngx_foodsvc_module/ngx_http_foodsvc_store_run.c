@@ -15,6 +15,8 @@ static void ngx_http_foodsvc_store_run_payments(foodsvc_store_t *store, ngx_http
     ngx_uint_t n);
 static void ngx_http_foodsvc_store_run_marks(foodsvc_store_t *store, ngx_http_foodsvc_store_op_t *ops[],
     ngx_uint_t n);
+static void ngx_http_foodsvc_store_run_keys(foodsvc_store_t *store, ngx_http_foodsvc_store_op_t *ops[],
+    ngx_uint_t n);
 static void ngx_http_foodsvc_store_run_url(foodsvc_store_t *store, ngx_http_foodsvc_store_op_t *op);
 static foodsvc_store_rc_e ngx_http_foodsvc_store_resolve_rc(int rc);
 
@@ -49,6 +51,11 @@ ngx_http_foodsvc_store_run(foodsvc_store_t *store, ngx_http_foodsvc_store_op_t *
 
     case NGX_HTTP_FOODSVC_STORE_OUTBOX_CLEAR:
         ngx_http_foodsvc_store_run_marks(store, ops, n);
+        break;
+
+    case NGX_HTTP_FOODSVC_STORE_KEY_BEGIN:
+    case NGX_HTTP_FOODSVC_STORE_KEY_END:
+        ngx_http_foodsvc_store_run_keys(store, ops, n);
         break;
 
     case NGX_HTTP_FOODSVC_STORE_URL_FIND:
@@ -154,6 +161,30 @@ ngx_http_foodsvc_store_run_marks(foodsvc_store_t *store, ngx_http_foodsvc_store_
     for (i = 0; i < n; i++) {
         ops[i]->rc = rc;
         ngx_memcpy(ops[i]->err, err, FOODSVC_ERR);
+    }
+}
+
+
+static void
+ngx_http_foodsvc_store_run_keys(foodsvc_store_t *store, ngx_http_foodsvc_store_op_t *ops[], ngx_uint_t n)
+{
+    ngx_uint_t               i;
+    foodsvc_store_key_op_t  *keys[FOODSVC_STORE_BATCH];
+
+    for (i = 0; i < n; i++) {
+        keys[i] = &ops[i]->u.key;
+    }
+
+    if (ops[0]->kind == NGX_HTTP_FOODSVC_STORE_KEY_BEGIN) {
+        foodsvc_store_keys_begin(store, keys, n);
+
+    } else {
+        foodsvc_store_keys_end(store, keys, n);
+    }
+
+    for (i = 0; i < n; i++) {
+        ops[i]->rc = keys[i]->rc;
+        ngx_memcpy(ops[i]->err, keys[i]->err, FOODSVC_ERR);
     }
 }
 

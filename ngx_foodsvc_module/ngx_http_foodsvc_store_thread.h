@@ -56,6 +56,8 @@ typedef struct {
 ngx_int_t ngx_http_foodsvc_store_log_init(ngx_http_foodsvc_store_log_t *st, ngx_log_t *log);
 void ngx_http_foodsvc_store_log_done(ngx_http_foodsvc_store_log_t *st);
 const char *ngx_http_foodsvc_store_kind_name(ngx_http_foodsvc_store_kind_e kind);
+/* What the op is about, in a message. */
+const char *ngx_http_foodsvc_store_log_id(ngx_http_foodsvc_store_op_t *op);
 /* Any thread: a message of the driver. True: log_texts() has something to do. */
 ngx_uint_t ngx_http_foodsvc_store_log_keep(ngx_http_foodsvc_store_log_t *st, int level, const char *text);
 void ngx_http_foodsvc_store_log_texts(ngx_http_foodsvc_store_log_t *st);

@@ -321,3 +321,27 @@ qr/foodsvc_rabbitmq: no certificate could be read from ca=\S+empty\.pem: give a 
 --- rabbitmq: foodsvc_rabbitmq amqp://guest:guest@127.0.0.1:0/;
 --- error_log
 foodsvc_rabbitmq: the url has a bad port: give amqp[s]://user:password@host:port[/vhost] in
+
+
+=== TEST 39: a scope that there is not, behind a hash
+--- location: location / { foodsvc order; }
+--- keys: foodsvc_api_key_hash 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef orders:raed;
+--- error_log
+argument 2 is not the SHA-256 of a key, nor a scope: give 64 hex digits (printf %s KEY | sha256sum), or a scope of the key before: orders:read, orders:write, payments or callback
+
+
+=== TEST 40: a scope without a key before it
+--- location: location / { foodsvc order; }
+--- keys: foodsvc_api_key_hash orders:read;
+--- error_log
+argument 1 is not the SHA-256 of a key: give 64 hex digits
+
+
+=== TEST 41: a file of keys with an unknown scope
+--- location: location / { foodsvc order; }
+--- keys: foodsvc_api_keys_file ../html/keys;
+--- user_files
+>>> keys
+0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef orders:read callbacks
+--- error_log
+keys" line 1 names an unknown scope: use orders:read, orders:write, payments or callback

@@ -59,6 +59,10 @@ class Contract:
         if described is None:
             return [f"status {answer.status_code} is not described"]
         self.seen.add((operation["operationId"], answer.status_code))
+        return self.faults_of(described, answer)
+
+    def faults_of(self, described, answer):
+        """What in an answer is not as one response object, or a reference to one, says."""
         described = self.resolve(described)
         found = []
         for name, header in described.get("headers", {}).items():
