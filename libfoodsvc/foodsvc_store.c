@@ -325,6 +325,9 @@ foodsvc_store_rc_e foodsvc_store_indexes(foodsvc_store_call_t *call, char err[FO
         "sparse", BCON_BOOL(true));
     bson_t             *keys = BCON_NEW("key", "{", "created", BCON_INT32(1), "}", "name", "created_1",
         "expireAfterSeconds", BCON_INT32(FOODSVC_IDEMPOTENCY_TTL));
+    bson_t             *pending = BCON_NEW("key", "{", "created", BCON_INT32(1), "}", "name", "pending_created_1",
+        "partialFilterExpression", "{", "status", BCON_UTF8(foodsvc_payment_status_name(FOODSVC_PENDING)),
+        "}");
 
     rc = create_index(call, FOODSVC_ORDERS, created, err);
     if (rc == FOODSVC_STORE_OK) {
@@ -336,10 +339,14 @@ foodsvc_store_rc_e foodsvc_store_indexes(foodsvc_store_call_t *call, char err[FO
     if (rc == FOODSVC_STORE_OK) {
         rc = create_index(call, FOODSVC_IDEMPOTENCY_KEYS, keys, err);
     }
+    if (rc == FOODSVC_STORE_OK) {
+        rc = create_index(call, FOODSVC_PAYMENTS, pending, err);
+    }
     bson_destroy(created);
     bson_destroy(owes);
     bson_destroy(outbox);
     bson_destroy(keys);
+    bson_destroy(pending);
     return rc;
 }
 

@@ -26,7 +26,7 @@
  * while the lease is still its own. A TTL index drops the record 24 h after `created`.
  *
  * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}, {status: 1, owes_since: 1, _id: 1}; payments
- * {outbox.when: 1} sparse; idempotency_keys {created: 1}, TTL.
+ * {outbox.when: 1} sparse, {created: 1} of those that are pending; idempotency_keys {created: 1}, TTL.
  */
 #ifndef FOODSVC_STORE_H
 #define FOODSVC_STORE_H
@@ -186,7 +186,12 @@ typedef struct {
 } foodsvc_store_due_t;
 
 void foodsvc_store_outbox_due(foodsvc_store_t *store, foodsvc_store_due_t *due);
+/* Payments that are pending and were created before `before`, the oldest first. */
+void foodsvc_store_payments_pending(foodsvc_store_t *store, foodsvc_store_due_t *due);
 void foodsvc_store_due_clear(foodsvc_store_due_t *due);
+/* One payment, owned by the caller, NULL unless OK; UNREADABLE with err, NOT_FOUND or why not. */
+foodsvc_store_rc_e foodsvc_store_payment_find(foodsvc_store_t *store, const char *id, foodsvc_payment_t **payment,
+    char err[FOODSVC_ERR]);
 
 /* --- idempotency keys --- */
 

@@ -9,8 +9,6 @@
 #include <string.h>
 #include "foodsvc_store_int.h"
 
-/* --- clear --- */
-
 /* The outbox without this mark, and no outbox when there is no other. One that is no array holds one mark. */
 static bson_t *clear_update(const char *outbox_id)
 {
@@ -84,84 +82,4 @@ foodsvc_store_rc_e foodsvc_store_outbox_clear(foodsvc_store_t *store, const food
     mongoc_collection_destroy(payments);
     foodsvc_store_end(&call);
     return rc;
-}
-
-/* --- what is due --- */
-
-/* A page of marks: {"outbox.when": {$lt: before}}, oldest first, by the index. */
-static mongoc_cursor_t *due_cursor(foodsvc_store_call_t *call, mongoc_collection_t *payments,
-    const foodsvc_store_due_t *due)
-{
-    bson_t           *filter, *opts;
-    mongoc_cursor_t  *cursor;
-
-    filter = BCON_NEW("outbox.when", "{", "$lt", BCON_DATE_TIME(due->before), "}");
-    opts = BCON_NEW("sort", "{", "outbox.when", BCON_INT32(1), "}", "limit", BCON_INT64((int64_t) due->limit),
-                    "batchSize", BCON_INT64((int64_t) due->limit), "maxTimeMS", BCON_INT64(call->store->read_ms));
-    cursor = mongoc_collection_find_with_opts(payments, filter, opts, NULL);
-    bson_destroy(filter);
-    bson_destroy(opts);
-    return cursor;
-}
-
-static void due_read(foodsvc_store_call_t *call, foodsvc_store_due_t *due)
-{
-    mongoc_collection_t  *payments = foodsvc_store_collection(call, FOODSVC_PAYMENTS);
-    mongoc_cursor_t      *cursor = due_cursor(call, payments, due);
-    foodsvc_payment_t    *payment;
-    const bson_t         *doc;
-    bson_error_t          error;
-
-    while (due->npayments < due->limit && mongoc_cursor_next(cursor, &doc)) {
-        payment = foodsvc_payment_from_bson(doc, due->err);
-        if (payment == NULL) {
-            due->skipped++;
-        } else {
-            due->payments[due->npayments++] = payment;
-        }
-    }
-    if (mongoc_cursor_error(cursor, &error)) {
-        due->rc = foodsvc_store_read_error(&error, due->err);
-    }
-    mongoc_cursor_destroy(cursor);
-    mongoc_collection_destroy(payments);
-}
-
-void foodsvc_store_outbox_due(foodsvc_store_t *store, foodsvc_store_due_t *due)
-{
-    foodsvc_store_call_t  call;
-
-    due->npayments = due->skipped = 0;
-    due->rc = FOODSVC_STORE_OK;
-    due->err[0] = '\0';
-    if (due->limit < 1 || due->limit > FOODSVC_STORE_DUE) {
-        due->limit = due->limit < 1 ? 1 : FOODSVC_STORE_DUE;
-    }
-    due->payments = calloc(due->limit, sizeof(due->payments[0]));
-    if (due->payments == NULL) {
-        due->rc = FOODSVC_STORE_FAILED;
-        foodsvc_store_say(due->err, "no memory");
-        return;
-    }
-    if (!foodsvc_store_begin(store, &call, due->err)) {
-        due->rc = FOODSVC_STORE_UNAVAILABLE;
-    } else {
-        due_read(&call, due);
-        foodsvc_store_end(&call);
-    }
-    if (due->rc != FOODSVC_STORE_OK) {
-        foodsvc_store_due_clear(due);
-    }
-}
-
-void foodsvc_store_due_clear(foodsvc_store_due_t *due)
-{
-    size_t  i;
-
-    for (i = 0; due->payments != NULL && i < due->npayments; i++) {
-        foodsvc_payment_free(due->payments[i]);
-    }
-    free(due->payments);
-    due->payments = NULL;
-    due->npayments = 0;
 }

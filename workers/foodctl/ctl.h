@@ -147,6 +147,7 @@ int ctl_cache_flush(ctl_t *ctl);
 int ctl_queue_send(ctl_t *ctl);
 int ctl_queue_listen(ctl_t *ctl);
 int ctl_respond(ctl_t *ctl);
+int ctl_stuck(ctl_t *ctl);
 int ctl_dead_list(ctl_t *ctl);
 int ctl_dead_show(ctl_t *ctl);
 int ctl_dead_redrive(ctl_t *ctl);

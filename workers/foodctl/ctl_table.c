@@ -107,6 +107,14 @@ static const ctl_option_t ctl_show_options[] = {
     { 0 }
 };
 
+static const ctl_option_t ctl_stuck_options[] = {
+    { "older", "AGE", CTL_AGE, AT(older), CTL_WORDS_NONE, "what stands for this long, whatever its state allows: 90s, "
+      "10m, 2h, 1d", NULL, 0 },
+    { "limit", "N", CTL_COUNT, AT(limit), CTL_WORDS_NONE, "look at N orders of each status at most (default: 10000)",
+      NULL, 0 },
+    { 0 }
+};
+
 const ctl_command_t ctl_commands[] = {
     { "order place", NULL, 0, 0, { 0 }, CTL_USES_API, ctl_place_options, "Places an order.", NULL,
       "order place --item 'Lasagna=2' --quiet", ctl_order_place },
@@ -163,6 +171,14 @@ const ctl_command_t ctl_commands[] = {
     { "respond", "ORDER STATUS", 2, 2, { CTL_WORDS_NONE, CTL_WORDS_RESPONSE }, CTL_USES_API | CTL_USES_AMQP,
       ctl_no_options, "Sends a status of an order to OrderService's queue, as the partner would that has to.",
       NULL, NULL, ctl_respond },
+    { "stuck", NULL, 0, 0, { 0 }, CTL_USES_MONGO | CTL_USES_JSON, ctl_stuck_options,
+      "Lists the orders and payments that stand for longer than their state allows, and why.",
+      "An order stands too long when it has owed something for 15 seconds, or when the event that it waits for is "
+      "overdue: a driver after 30 minutes, each stage behind it after an hour, the money back after 10 minutes. A "
+      "payment does when its event was not sent for 5 seconds, or when the card company has not called back for 2 "
+      "minutes. It asks MongoDB alone, and changes nothing.\n"
+      "It exits with 0 when nothing is stuck, and with 1 when something is. The last line has the totals.",
+      NULL, ctl_stuck },
     { "dead list", NULL, 0, 0, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON, ctl_dead_options,
       "Lists the dead messages: those of " FOODSVC_QUEUE_DEAD ", which could not be processed.",
       "The options choose among them; a message has to meet all that are given. AGE is the time since the message was in "

@@ -1,0 +1,125 @@
+"""foodctl stuck: what stands too long, and why; and that nothing else is called stuck."""
+
+import datetime
+import json
+import os
+import re
+import uuid
+
+import pytest
+from bson import Binary
+
+from conftest import wait_for
+from foodctl import bad, run
+
+
+def ago(**time):
+    return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**time)
+
+
+def stuck(*options):
+    """(its orders, its payments), by id; the exit code says whether there are any."""
+    result = run("stuck", "--json", *options)
+    assert result.stderr == "", result
+    answer = json.loads(result.stdout)
+    assert result.returncode == (1 if answer["orders"] or answer["payments"] else 0)
+    return [{one["id"]: one for one in answer[kind]} for kind in ("orders", "payments")]
+
+
+@pytest.fixture
+def stored(system):
+    """stored(status, since, **more): an order in MongoDB; it goes after the test."""
+    ids = []
+
+    def store(status, since, **more):
+        order_id = str(uuid.uuid4())
+        ids.append(order_id)
+        system.db.orders.insert_one({
+            "_id": order_id, "items": [{"product": "Lasagna", "quantity": 1}], "status": status, "created": since,
+            "customer_id": Binary(uuid.uuid4().bytes, 4), "kitchen_id": None, "delivery_id": None,
+            "updated": [{"status": status, "when": since}]} | more)
+        return order_id
+    yield store
+    system.db.orders.delete_many({"_id": {"$in": ids}})
+    system.db.payments.delete_many({"_id": {"$in": ids}})
+
+
+def claimed(by="0b7d5ff8-2b5c-4e36-8a26-4a4b5e0fd5a1"):
+    """A claim, so that no worker of the running system touches the order."""
+    return {"claim": {"by": by, "until": ago(minutes=-50)}}
+
+
+def test_an_order_that_owes_something(stored):
+    since = ago(seconds=100)
+    claim = claimed()
+    old = stored("created", since, owes_since=since, updated=[], **claim)
+    cancelled = stored("orderCancelled", since, owes_since=since, delivery_id=Binary(uuid.uuid4().bytes, 4), **claim)
+    young = stored("created", ago(seconds=3), owes_since=ago(seconds=3), updated=[], **claim)
+    foreign = stored("driverAvailable", since, **claim)         # another implementation writes no owes_since
+    orders, _ = stuck()
+    assert young not in orders
+    assert orders[old]["owes"] == ["payment"] and orders[old]["waits_for"] is None and 100 <= orders[old]["age"] < 160
+    assert orders[old]["claim"]["by"] == claim["claim"]["by"] and orders[old]["claim"]["until"].endswith("Z")
+    assert sorted(orders[cancelled]["owes"]) == ["deliveryCancel", "reimbursement"]
+    assert set(orders[foreign]["owes"]) >= {"kitchen"}
+    assert young in stuck("--older", "1s")[0] and old not in stuck("--older", "1h")[0]
+    text = run("stuck").stdout
+    assert re.search(rf"\norder    {old}  created            \d+[sm] +owes payment; claimed by "
+                     rf"{claim['claim']['by']} until 2", text)
+    assert re.search(r"\nstuck: \d+ orders, \d+ payments?\n$", text) and text.startswith("KIND     ORDER")
+
+
+def test_an_order_that_waits_for_an_event(stored):
+    ids = {"delivery_id": Binary(uuid.uuid4().bytes, 4), "kitchen_id": Binary(uuid.uuid4().bytes, 4)}
+    driver = stored("deliveryScheduled", ago(minutes=40), delivery_id=ids["delivery_id"])
+    meal = stored("cookingMeal", ago(minutes=70), **ids)
+    fine = stored("cookingMeal", ago(minutes=30), **ids)
+    money = stored("orderCancelled", ago(minutes=11), settled=["deliveryCancel", "reimbursement"],
+                   delivery_id=ids["delivery_id"])
+    ended = [stored("delivered", ago(days=3), **ids), stored("paymentFailed", ago(days=3))]
+    orders, _ = stuck()
+    assert [orders[one]["waits_for"] for one in (driver, meal, money)] == ["driverAvailable", "cookingDone", "reimbursed"]
+    assert orders[meal]["owes"] == [] and not {fine, *ended} & set(orders)
+    assert fine in stuck("--older", "10m")[0] and driver not in stuck("--older", "1h")[0]
+    assert re.search(rf"order    {meal}  cookingMeal        1h    waits for cookingDone\n", run("stuck").stdout)
+
+
+def test_a_payment_whose_event_was_not_sent_or_that_is_pending(system, stored, without):
+    if os.environ.get("SWEEPD_PID"):
+        without("sweepd")
+    for one in (unsent := str(uuid.uuid4())), (pending := str(uuid.uuid4())), (young := str(uuid.uuid4())):
+        system.db.payments.insert_one({
+            "_id": one, "metadata": {"receiver": "OrderService", "order_id": one, "customer_id": "c"},
+            "transaction_id": Binary(uuid.uuid4().bytes, 4), "status": "paymentPaid" if one == unsent else "pending",
+            "created": ago(seconds=10) if one == young else ago(minutes=5)})
+    mark = {"id": str(uuid.uuid4()), "status": "paymentPaid", "when": ago(seconds=30)}
+    system.db.payments.update_one({"_id": unsent}, {"$set": {"outbox": [mark]}})
+    try:
+        _, payments = stuck()
+        assert payments[unsent]["unsent"] == "paymentPaid" and 30 <= payments[unsent]["age"] < 90
+        assert payments[pending]["pending"] == "payment" and payments[pending]["taken"] and young not in payments
+        text = run("stuck").stdout
+        assert re.search(rf"\npayment  {unsent}  paymentPaid        \d+s +the event paymentPaid was not sent\n", text)
+        assert re.search(rf"\npayment  {pending}  pending            5m    the card company has not called back about "
+                         "the payment\n", text)
+    finally:
+        system.db.payments.delete_many({"_id": {"$in": [unsent, pending, young]}})
+
+
+def test_the_limit_is_told(stored):
+    for _ in range(3):
+        stored("created", ago(seconds=100), owes_since=ago(seconds=100), updated=[], **claimed())
+    assert "; there may be more: --limit N looks further\n" in run("stuck", "--limit", "2").stdout
+    assert len(stuck("--limit", "2")[0]) >= 2
+
+
+def test_what_a_working_system_does_is_not_stuck(system):
+    order_id = system.paid()["id"]
+    assert order_id not in stuck()[0]
+    wait_for(lambda: order_id in stuck("--older", "1s")[0], what="a second to go by")
+
+
+def test_mongodb_is_all_it_needs():
+    gone = {name: None for name in ("ORDER_URL", "PAYMENT_URL", "REDIS_URL", "AMQP_URL", "API_KEY")}
+    assert run("stuck", **gone).returncode in (0, 1) and "stuck: " in run("stuck", **gone).stdout
+    bad("stuck", code=1, says="MONGO_URL is not set", MONGO_URL=None)

@@ -1,0 +1,15 @@
+/*
+ * How long what is owed may stand before somebody other than its owner looks after it: sweepd's defaults, and what
+ * foodctl stuck goes by. In seconds.
+ */
+#ifndef AGES_H
+#define AGES_H
+
+#define AGE_OWES    15      /* an order that owes something */
+#define AGE_OUTBOX  5       /* an event that PaymentService has stored and RabbitMQ has not confirmed */
+
+/* An age as a setting's default: "15s". */
+#define AGE_TEXT(age)   AGE_TEXT_OF(age)
+#define AGE_TEXT_OF(s)  #s "s"
+
+#endif

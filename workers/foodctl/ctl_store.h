@@ -1,0 +1,15 @@
+/*
+ * MongoDB for foodctl: one client, for one command.
+ */
+#ifndef CTL_STORE_H
+#define CTL_STORE_H
+
+#include "ctl.h"
+#include "foodsvc_store.h"
+
+/* Doesn't connect. NULL: told. */
+foodsvc_store_t *ctl_store_open(const ctl_t *ctl);
+/* Tells why a call failed. Returns CTL_FAILED. */
+int ctl_store_failed(const ctl_t *ctl, foodsvc_store_rc_e rc, const char *err);
+
+#endif
