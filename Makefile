@@ -214,7 +214,9 @@ fuzz:           ## libFuzzer on every reader of ours, TIME=60 seconds each; T=NA
 else
 fuzz: setup
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build
-	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan TIME=$(or $(TIME),60) SEED=$(SEED) $(PYTHON) t/run t/flow/test_160_http_fuzz.py
+	@rm -f $(BUILD)/fuzz-http.txt
+	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan TIME=$(or $(TIME),60) SEED=$(SEED) REPORT=$(abspath $(BUILD))/fuzz-http.txt \
+	    $(PYTHON) t/run t/flow/test_160_http_fuzz.py; status=$$?; cat $(BUILD)/fuzz-http.txt; exit $$status
 endif
 # A planted fault needs a build that has them: in a tree of its own, for $(BUILD) stays as it is run in production.
 CHAOS_BUILD = $(if $(BREAK),$(BUILD)/breakable,$(BUILD))

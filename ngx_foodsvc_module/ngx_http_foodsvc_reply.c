@@ -166,11 +166,13 @@ ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx)
         { NGX_HTTP_LENGTH_REQUIRED, "Length Required" },
         { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, "The body is too large" },
         { NGX_HTTP_REQUEST_URI_TOO_LARGE, "The URI is too long" },
+        { NGX_HTTP_RANGE_NOT_SATISFIABLE, "Range Not Satisfiable" },
         { NGX_HTTP_MISDIRECTED_REQUEST, "Misdirected Request" },
         { NGX_HTTP_TOO_MANY_REQUESTS, "Too many requests" },
         { NGX_HTTP_REQUEST_HEADER_TOO_LARGE, "The headers are too large" },
         { NGX_HTTP_NOT_IMPLEMENTED, "Not Implemented" },
         { NGX_HTTP_SERVICE_UNAVAILABLE, "Too many requests" },
+        { NGX_HTTP_VERSION_NOT_SUPPORTED, "HTTP Version Not Supported" },
         { 0, NULL }
     };
 

@@ -171,6 +171,18 @@ def test_content_lengths_and_framing(running, request_bytes, statuses):
     assert answer and int(answer.split(b" ", 2)[1]) in statuses, answer[:200]
 
 
+@pytest.mark.parametrize("request_line, header, status", [
+    (b"GET /openapi.json HTTP/1.1", b'If-Match: "x"', 412),
+    (b"GET /openapi.json HTTP/1.1", b"Range: bytes=99999999-", 416),
+    (b"GET /health HTTP/2.0", b"Accept: */*", 505),
+    (b"POST /v1/orders HTTP/1.1", b"Transfer-Encoding: gzip", 501),
+])
+def test_what_nginx_refuses_is_told_in_json(running, request_line, header, status):
+    answer = raw(running.order.url, request_line + b"\r\nHost: localhost\r\nConnection: close\r\n" + header + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:200]
+    assert answer.endswith(b'"}') and b'\r\n\r\n{"detail":"' in answer, answer[-300:]
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(running):
     before = running.db.orders.count_documents({})
     assert raw(running.order.url, head("Content-Length: 100") + b'{"items":', timeout=0.5) == b""
