@@ -53,6 +53,8 @@
 /* Idempotency keys of the calls we make; %s is the order id. */
 #define FOODSVC_KEY_PAYMENT_FORMAT      "%s-payment"
 #define FOODSVC_KEY_REIMBURSE_FORMAT    "%s-reimburse"
+/* The key of a second reimbursement, and so on, after the company refused one; %s: the first one's. nginx's format. */
+#define FOODSVC_KEY_REIMBURSE_AGAIN     "%s-%ui"
 #define FOODSVC_KEY_DELIVERY_FORMAT     "%s-delivery"
 #define FOODSVC_KEY_KITCHEN_FORMAT      "%s-kitchen"
 

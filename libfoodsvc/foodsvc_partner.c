@@ -77,14 +77,17 @@ char *foodsvc_request_json(const foodsvc_item_t *items, size_t nitems, const foo
     return foodsvc_buf_finish(&buf, len);
 }
 
-char *foodsvc_billing_payload_json(const json_t *billing, const char *callback_url, const char *caller_id, size_t *len)
+char *foodsvc_billing_payload_json(const json_t *billing, double amount, const char *callback_url,
+    const char *caller_id, size_t *len)
 {
-    foodsvc_buf_t buf;
+    foodsvc_buf_t  buf;
+    json_t        *number = json_real(amount);
 
     foodsvc_buf_init(&buf, 768);
     add_member(&buf, "{\"callback_url\":", callback_url);
     add_json(&buf, ",\"billing_info\":", json_object_get(billing, "billing_info"));
-    add_json(&buf, ",\"amount\":", json_object_get(billing, "amount"));
+    add_json(&buf, ",\"amount\":", number);
+    json_decref(number);
     add_member(&buf, ",\"caller_id\":", caller_id);
     foodsvc_buf_add(&buf, "}", 1);
     return foodsvc_buf_finish(&buf, len);

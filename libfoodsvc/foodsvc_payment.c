@@ -81,37 +81,98 @@ void foodsvc_payment_free(foodsvc_payment_t *payment)
     free(payment);
 }
 
-/* --- the rule --- */
-
-static foodsvc_payment_verdict_e decide_request(foodsvc_payment_t *payment)
+bool foodsvc_payment_taken(const foodsvc_payment_t *payment)
 {
-    if (payment->has_transaction_id) {
-        return FOODSVC_PAYMENT_NOTHING;
-    }
-    switch (payment->status) {
-    case FOODSVC_PENDING:
-        return payment->reimburse ? FOODSVC_PAYMENT_NOTHING : FOODSVC_PAYMENT_PROCEED;
-    case FOODSVC_PAY_FAILED:
-        payment->status = FOODSVC_PENDING;
-        return FOODSVC_PAYMENT_WRITE;
-    default:
-        return FOODSVC_PAYMENT_NOTHING;
+    return payment->reimburse ? payment->reimburse_taken : payment->has_transaction_id;
+}
+
+/* --- attempts --- */
+
+/* It stays what a document can hold. */
+static void count(unsigned *n)
+{
+    if (*n < INT32_MAX) {
+        (*n)++;
     }
 }
 
-static foodsvc_payment_verdict_e decide_reimburse(foodsvc_payment_t *payment)
+/* Does somebody else ask the company now? */
+static bool is_held(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    return payment->attempt_by[0] != '\0' && strcmp(payment->attempt_by, change->by) != 0
+           && payment->attempt_until > change->when && payment->attempt_until <= change->when + FOODSVC_PAYMENT_LEASE;
+}
+
+static bool is_ours(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    return strcmp(payment->attempt_by, change->by) == 0;
+}
+
+/* The company has taken it, but its callback should have come by now. A time in the future is a wrong clock's. */
+static bool is_overdue(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    int64_t since = payment->asked != 0 ? payment->asked : payment->created;
+
+    return change->callback_wait_ms > 0
+           && (since <= change->when - change->callback_wait_ms || since > change->when + FOODSVC_PAYMENT_LEASE);
+}
+
+static foodsvc_payment_verdict_e begin_attempt(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    int64_t lease = change->lease_ms < FOODSVC_PAYMENT_LEASE ? change->lease_ms : FOODSVC_PAYMENT_LEASE;
+
+    memcpy(payment->attempt_by, change->by, sizeof(payment->attempt_by));
+    payment->attempt_until = change->by[0] != '\0' ? change->when + lease : 0;
+    payment->asked = change->when;
+    payment->refused = 0;
+    count(&payment->attempts);
+    return FOODSVC_PAYMENT_WRITE;
+}
+
+static void end_attempt(foodsvc_payment_t *payment)
+{
+    payment->attempt_by[0] = '\0';
+    payment->attempt_until = 0;
+}
+
+/* --- the rule --- */
+
+/* What is pending. */
+static foodsvc_payment_verdict_e decide_open(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    if (foodsvc_payment_taken(payment) && !is_overdue(payment, change)) {
+        return FOODSVC_PAYMENT_NOTHING;
+    }
+    return is_held(payment, change) ? FOODSVC_PAYMENT_WAIT : begin_attempt(payment, change);
+}
+
+static foodsvc_payment_verdict_e decide_request(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    if (payment->status == FOODSVC_PENDING && !payment->reimburse) {
+        return decide_open(payment, change);
+    }
+    if (payment->status != FOODSVC_PAY_FAILED || payment->has_transaction_id || (change->waited && payment->refused)) {
+        return FOODSVC_PAYMENT_NOTHING;
+    }
+    payment->status = FOODSVC_PENDING;
+    payment->attempts = 0;
+    return begin_attempt(payment, change);
+}
+
+static foodsvc_payment_verdict_e decide_reimburse(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
     switch (payment->status) {
     case FOODSVC_PAY_PAID:
+        if (change->waited && payment->refused) {
+            return FOODSVC_PAYMENT_NOTHING;
+        }
         payment->status = FOODSVC_PENDING;
         payment->reimburse = true;
         payment->reimburse_taken = false;
-        return FOODSVC_PAYMENT_WRITE;
+        payment->attempts = 0;
+        return begin_attempt(payment, change);
     case FOODSVC_PENDING:
-        if (!payment->reimburse) {
-            return FOODSVC_PAYMENT_ILLEGAL;
-        }
-        return payment->reimburse_taken ? FOODSVC_PAYMENT_NOTHING : FOODSVC_PAYMENT_PROCEED;
+        return payment->reimburse ? decide_open(payment, change) : FOODSVC_PAYMENT_ILLEGAL;
     case FOODSVC_PAY_REIMBURSED:
         return FOODSVC_PAYMENT_NOTHING;
     default:
@@ -139,12 +200,32 @@ static bool take_transaction(foodsvc_payment_t *payment, const foodsvc_payment_c
     return true;
 }
 
+static foodsvc_payment_verdict_e decide_amount(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    if (!is_open(payment, change)) {
+        return FOODSVC_PAYMENT_NOTHING;
+    }
+    if (!is_ours(payment, change)) {
+        return FOODSVC_PAYMENT_WAIT;
+    }
+    if (payment->has_amount) {
+        return FOODSVC_PAYMENT_PROCEED;
+    }
+    payment->amount = change->amount;
+    payment->has_amount = true;
+    return FOODSVC_PAYMENT_WRITE;
+}
+
 static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
     foodsvc_payment_verdict_e verdict = FOODSVC_PAYMENT_NOTHING;
 
     if (!is_open(payment, change)) {
         return FOODSVC_PAYMENT_NOTHING;
+    }
+    if (payment->attempt_by[0] != '\0' && is_ours(payment, change)) {
+        end_attempt(payment);
+        verdict = FOODSVC_PAYMENT_WRITE;
     }
     if (payment->reimburse && !payment->reimburse_taken) {
         payment->reimburse_taken = true;
@@ -155,15 +236,33 @@ static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, con
 
 static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    if (!is_open(payment, change) || (payment->reimburse ? payment->reimburse_taken : payment->has_transaction_id)) {
+    bool taken = foodsvc_payment_taken(payment);
+
+    if (!is_open(payment, change)) {
         return FOODSVC_PAYMENT_NOTHING;
     }
-    if (payment->reimburse) {
-        payment->status = FOODSVC_PAY_PAID;
-        payment->reimburse = false;
-    } else {
-        payment->status = FOODSVC_PAY_FAILED;
+    if (!is_ours(payment, change)) {
+        return !taken && is_held(payment, change) ? FOODSVC_PAYMENT_WAIT : FOODSVC_PAYMENT_NOTHING;
     }
+    if (taken && payment->attempt_by[0] == '\0') {
+        return FOODSVC_PAYMENT_NOTHING;
+    }
+    end_attempt(payment);
+    if (taken || (!change->asked && payment->attempts > 1)) {
+        return FOODSVC_PAYMENT_WRITE;
+    }
+    payment->status = payment->reimburse ? FOODSVC_PAY_PAID : FOODSVC_PAY_FAILED;
+    payment->reimburse = false;
+    payment->refused = change->refused;
+    return FOODSVC_PAYMENT_WRITE;
+}
+
+static foodsvc_payment_verdict_e decide_released(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    if (payment->attempt_by[0] == '\0' || !is_ours(payment, change)) {
+        return FOODSVC_PAYMENT_NOTHING;
+    }
+    end_attempt(payment);
     return FOODSVC_PAYMENT_WRITE;
 }
 
@@ -181,6 +280,18 @@ static bool callback_moves(const foodsvc_payment_t *payment, foodsvc_payment_sta
     default:
         return false;
     }
+}
+
+/*
+ * The company took the reimbursement and says now that it failed. paymentFailed may be the charge's, told late or twice:
+ * the transaction tells them apart.
+ */
+static bool refund_failed(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    return payment->status == FOODSVC_PENDING && payment->reimburse && payment->reimburse_taken
+           && change->status == FOODSVC_PAY_FAILED
+           && change->has_transaction_id && payment->has_transaction_id
+           && memcmp(&payment->transaction_id, &change->transaction_id, sizeof(foodsvc_uuid_t)) == 0;
 }
 
 static void add_mark(foodsvc_payment_t *payment, int64_t when)
@@ -204,13 +315,21 @@ static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, con
     if (change->status == FOODSVC_PENDING && payment->status == FOODSVC_PENDING) {
         return take_transaction(payment, change) ? FOODSVC_PAYMENT_WRITE : FOODSVC_PAYMENT_NOTHING;     /* no event */
     }
-    if (!callback_moves(payment, change->status)) {
+    if (refund_failed(payment, change)) {
+        payment->status = FOODSVC_PAY_PAID;
+        count(&payment->reimburse_refused);
+    } else if (callback_moves(payment, change->status)) {
+        payment->status = change->status;
+    } else {
         return FOODSVC_PAYMENT_NOTHING;
     }
-    payment->status = change->status;
     payment->reimburse = payment->reimburse_taken = false;
+    payment->attempts = payment->refused = 0;
+    end_attempt(payment);
     take_transaction(payment, change);
-    add_mark(payment, change->when);
+    if (payment->status != FOODSVC_PAY_PAID || payment->reimburse_refused <= FOODSVC_PAYMENT_REFUNDS) {
+        add_mark(payment, change->when);
+    }
     return FOODSVC_PAYMENT_WRITE;
 }
 
@@ -218,13 +337,17 @@ foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, con
 {
     switch (change->kind) {
     case FOODSVC_PAYMENT_REQUESTED:
-        return decide_request(payment);
+        return decide_request(payment, change);
     case FOODSVC_PAYMENT_REIMBURSE:
-        return decide_reimburse(payment);
+        return decide_reimburse(payment, change);
+    case FOODSVC_PAYMENT_AMOUNT:
+        return decide_amount(payment, change);
     case FOODSVC_PAYMENT_ACCEPTED:
         return decide_accepted(payment, change);
     case FOODSVC_PAYMENT_REFUSED:
         return decide_refused(payment, change);
+    case FOODSVC_PAYMENT_RELEASED:
+        return decide_released(payment, change);
     case FOODSVC_PAYMENT_CALLBACK:
         return decide_callback(payment, change);
     }

@@ -4,7 +4,14 @@
  *   (none) --request--> pending --callback--> paymentPaid | paymentFailed ; paymentFailed --callback--> paymentPaid
  *   paymentPaid --reimburse--> pending, with reimburse set --callback--> reimbursed
  *   paymentFailed, never sent (no transaction_id) --request--> pending
+ *   pending, with reimburse set --callback paymentFailed, of its transaction--> paymentPaid: the refund is owed again
  * A callback that lies behind the payment (a repeat, an out-of-order one, `pending`) changes nothing.
+ *
+ * Attempts. Who asks the card company holds the payment's lease (attempt) from the write that begins the attempt to the
+ * one that ends it, so that one request at a time is under way, whoever asks. A lease ends by itself after a while; one
+ * that is further away than the longest is none (a clock was wrong). Every attempt asks for the amount that the first
+ * one stored, with the same idempotency key; a reimbursement that the company refused after it had taken it is followed
+ * by another, with a key of its own.
  */
 #ifndef FOODSVC_PAYMENT_H
 #define FOODSVC_PAYMENT_H
@@ -47,6 +54,9 @@ typedef struct {
     int64_t                   when;             /* ms: when it was stored */
 } foodsvc_payment_mark_t;
 
+#define FOODSVC_PAYMENT_LEASE   900000  /* ms: the longest lease */
+/* How often an event tells that a reimbursement was refused, so that it is asked for again. */
+#define FOODSVC_PAYMENT_REFUNDS 3
 #define FOODSVC_PAYMENT_MARKS   8       /* the most that a payment carries: more than its statuses can be */
 
 typedef struct {
@@ -58,53 +68,83 @@ typedef struct {
     int64_t                   created;          /* ms */
     bool                      reimburse;        /* a reimbursement was asked for: `reimburse` in the document */
     bool                      reimburse_taken;  /* and the card company has taken it */
+    unsigned                  reimburse_refused;    /* reimbursements that it took and then refused by a callback */
+    bool                      has_amount;
+    double                    amount;           /* euro, > 0: of every attempt, and of the reimbursement */
+    char                      attempt_by[FOODSVC_UUID_TEXT + 1];    /* who asks the company now; "" nobody */
+    int64_t                   attempt_until;    /* ms */
+    int64_t                   asked;            /* ms: when the last attempt began; 0: none did, or it isn't known */
+    unsigned                  attempts;         /* since it is pending; more than one: how an earlier one ended is open */
+    unsigned                  refused;          /* the HTTP status that the last attempt was refused with; 0: it wasn't */
     foodsvc_payment_mark_t    outbox[FOODSVC_PAYMENT_MARKS];        /* oldest first: the order of their events */
     size_t                    noutbox;
 } foodsvc_payment_t;
+
+/* The card company has what is pending, or had it. */
+bool foodsvc_payment_taken(const foodsvc_payment_t *payment);
 
 foodsvc_payment_t *foodsvc_payment_new(void);
 void foodsvc_payment_free(foodsvc_payment_t *payment);
 
 typedef enum {
-    FOODSVC_PAYMENT_REQUESTED,      /* POST /v1/payments for a payment that is stored already */
-    FOODSVC_PAYMENT_REIMBURSE,      /* POST /v1/payments/reimburse */
+    FOODSVC_PAYMENT_REQUESTED,      /* POST /v1/payments: may an attempt begin? */
+    FOODSVC_PAYMENT_REIMBURSE,      /* POST /v1/payments/reimburse: the same */
+    FOODSVC_PAYMENT_AMOUNT,         /* CustomerService named the amount: the company is about to be asked */
     FOODSVC_PAYMENT_ACCEPTED,       /* the card company took the request; carries transaction_id */
-    FOODSVC_PAYMENT_REFUSED,        /* the card company or CustomerService said no: nothing was charged or given back */
+    FOODSVC_PAYMENT_REFUSED,        /* the card company or CustomerService said no, or could not be reached */
+    FOODSVC_PAYMENT_RELEASED,       /* the attempt ended, and nobody knows how */
     FOODSVC_PAYMENT_CALLBACK        /* the card company's answer; carries status and transaction_id */
 } foodsvc_payment_change_e;
 
 typedef struct {
     foodsvc_payment_change_e  kind;
     foodsvc_payment_status_e  status;           /* CALLBACK */
-    bool                      reimburse;        /* ACCEPTED, REFUSED: what was asked for was a reimbursement */
+    bool                      reimburse;        /* AMOUNT, ACCEPTED, REFUSED: what is asked for is a reimbursement */
     bool                      has_transaction_id;
     foodsvc_uuid_t            transaction_id;   /* ACCEPTED, CALLBACK */
     int64_t                   when;             /* ms: now */
+    /* all but CALLBACK: a token of the attempt's own. "": no lease is taken (no attempt runs beside this one) */
+    char                      by[FOODSVC_UUID_TEXT + 1];
+    int64_t                   lease_ms;         /* REQUESTED, REIMBURSE: how long the attempt may take */
+    int64_t                   callback_wait_ms; /* REQUESTED, REIMBURSE: after that a callback counts as lost; 0: never */
+    bool                      waited;           /* REQUESTED, REIMBURSE: for another attempt: its end is the answer */
+    double                    amount;           /* AMOUNT: > 0 */
+    unsigned                  refused;          /* REFUSED: the HTTP status that the client is answered with */
+    bool                      asked;            /* REFUSED: it was the card company that said so */
 } foodsvc_payment_change_t;
 
 typedef enum {
-    FOODSVC_PAYMENT_WRITE,      /* payment was changed in memory: store it; a CALLBACK owes the events of its outbox */
-    FOODSVC_PAYMENT_PROCEED,    /* nothing to store, but ask the card company (again, with the same idempotency key) */
+    FOODSVC_PAYMENT_WRITE,      /* payment was changed in memory: store it. REQUESTED, REIMBURSE: the attempt has begun.
+                                   AMOUNT: ask the company. CALLBACK: owes the events of its outbox */
+    FOODSVC_PAYMENT_PROCEED,    /* AMOUNT: one is stored already; ask the company for that */
     FOODSVC_PAYMENT_NOTHING,    /* done before, or behind: success without effect */
+    FOODSVC_PAYMENT_WAIT,       /* another attempt is under way: ask again later */
     FOODSVC_PAYMENT_ILLEGAL     /* a reimbursement of what was not paid */
 } foodsvc_payment_verdict_e;
 
 /*
  * Decides and, when the verdict is WRITE, applies to `payment` in memory.
- *   REQUESTED  pending without transaction_id: PROCEED; failed without transaction_id: WRITE to pending; else NOTHING
- *   REIMBURSE  paid: WRITE to pending + reimburse; pending + reimburse: PROCEED, or NOTHING when it was taken;
- *              reimbursed: NOTHING; else ILLEGAL
- *   ACCEPTED   pending, and what is pending is what was asked for: WRITE of the transaction_id when it differs or is
- *              missing, and of reimburse_taken; else NOTHING
- *   REFUSED    pending, no reimburse: WRITE to failed, no event; pending + reimburse: WRITE back to paid; NOTHING when
- *              it isn't pending, or when the company has taken the same request from another caller meanwhile: then
- *              its callback decides
- *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: only reimbursed; failed: paid and
- *              reimbursed, and failed when there is no transaction_id: then only we had said no so far, and nobody was
- *              told by an event; paid: reimbursed; all else NOTHING. A written callback adds a mark (a new UUID v4) to the
- *              outbox, sets transaction_id, and ends reimburse. In a full outbox the oldest mark gives way: the newer
- *              ones say how the payment stands. `pending` for what is pending: WRITE of its transaction_id alone, when
- *              it differs or is missing.
+ *   REQUESTED  pending, not taken (no transaction_id), or taken and its callback overdue: WRITE, the attempt begins, or
+ *              WAIT for the one that is under way; failed without transaction_id: WRITE to pending, the same, but
+ *              NOTHING for who has waited for the attempt that was refused (`refused` says how); else NOTHING
+ *   REIMBURSE  paid: WRITE to pending + reimburse, the attempt begins (NOTHING as above); pending + reimburse: as
+ *              REQUESTED, with reimburse_taken for taken; reimbursed: NOTHING; else ILLEGAL
+ *   AMOUNT     pending, and what is pending is what was asked for: WRITE of the amount, PROCEED when one is stored; WAIT
+ *              when the attempt is another's by now; else NOTHING
+ *   ACCEPTED   pending, and what is pending is what was asked for: WRITE: the attempt ends, with the transaction_id and
+ *              reimburse_taken; NOTHING when that changes nothing, and else
+ *   REFUSED    the same, and the attempt is this one: WRITE: it ends. What was taken before stays so: its callback
+ *              decides. Where the company was not asked, and an earlier attempt's outcome is not known, it stays
+ *              pending; else to failed, no event, or with reimburse back to paid. WAIT when another attempt is under
+ *              way; else NOTHING
+ *   RELEASED   the attempt is this one: WRITE: it ends; else NOTHING
+ *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: reimbursed, and failed, of the
+ *              transaction that was taken: back to paid; failed: paid and reimbursed, and failed when there is no
+ *              transaction_id: then only we had said no so far, and nobody was told by an event; paid: reimbursed; all
+ *              else NOTHING. A written callback adds a mark (a new UUID v4) to the outbox, sets transaction_id, and ends
+ *              reimburse and the attempt. In a full outbox the oldest mark gives way: the newer ones say how the payment
+ *              stands. A refused reimbursement has a mark only the first FOODSVC_PAYMENT_REFUNDS times. `pending` for
+ *              what is pending: WRITE of its transaction_id alone, when it differs or is missing.
  */
 foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change);
 

@@ -2,10 +2,13 @@
  * The payment's document in MongoDB.
  *
  * Beside the contract's fields: `reimburse` (bool, a reimbursement runs), `reimburse_taken` (bool, the card company has
- * taken it) and `outbox` [{id, status, when}] (events that the broker has not confirmed, oldest first; a
+ * taken it), `reimburse_refused` (how many of them it refused after that), `amount` (double), `attempt` {by, until} (who
+ * asks the company now), `asked` (date, when the last attempt began), `attempts`, `refused` (the last one's HTTP status)
+ * and `outbox` [{id, status, when}] (events that the broker has not confirmed, oldest first; a
  * single {id, status} is read as one of them). transaction_id is absent until the
  * card company gave one. `rev` is the store's.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "foodsvc_bson.h"
@@ -53,6 +56,22 @@ static bool append_outbox(const foodsvc_payment_t *payment, bson_t *doc)
     return bson_append_array_end(doc, &list);
 }
 
+static bool append_attempt(const foodsvc_payment_t *payment, bson_t *doc)
+{
+    bson_t part;
+
+    return payment->attempt_by[0] == '\0'
+           || (bson_append_document_begin(doc, "attempt", -1, &part)
+               && bson_append_utf8(&part, "by", -1, payment->attempt_by, -1)
+               && bson_append_date_time(&part, "until", -1, payment->attempt_until)
+               && bson_append_document_end(doc, &part));
+}
+
+static bool append_count(const char *key, unsigned count, bson_t *doc)
+{
+    return count == 0 || bson_append_int32(doc, key, -1, (int32_t) count);
+}
+
 bool foodsvc_payment_to_bson(const foodsvc_payment_t *payment, bson_t *doc)
 {
     return bson_append_utf8(doc, "_id", -1, payment->id, -1)
@@ -63,6 +82,12 @@ bool foodsvc_payment_to_bson(const foodsvc_payment_t *payment, bson_t *doc)
            && bson_append_date_time(doc, "created", -1, payment->created)
            && (!payment->reimburse || bson_append_bool(doc, "reimburse", -1, true))
            && (!payment->reimburse_taken || bson_append_bool(doc, "reimburse_taken", -1, true))
+           && append_count("reimburse_refused", payment->reimburse_refused, doc)
+           && (!payment->has_amount || bson_append_double(doc, "amount", -1, payment->amount))
+           && append_attempt(payment, doc)
+           && (payment->asked == 0 || bson_append_date_time(doc, "asked", -1, payment->asked))
+           && append_count("attempts", payment->attempts, doc)
+           && append_count("refused", payment->refused, doc)
            && append_outbox(payment, doc);
 }
 
@@ -161,6 +186,75 @@ static bool read_outbox(const bson_iter_t *iter, foodsvc_payment_t *payment, cha
     return true;
 }
 
+static bool read_attempt(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
+{
+    const char *by;
+    bson_iter_t until;
+
+    if (BSON_ITER_HOLDS_NULL(iter)) {
+        return true;
+    }
+    by = text_at(iter, "by");
+    if (by == NULL || strlen(by) > FOODSVC_UUID_TEXT) {
+        return foodsvc_bson_bad(err, "attempt.by");
+    }
+    if (!bson_iter_recurse(iter, &until) || !bson_iter_find(&until, "until")
+        || !foodsvc_bson_time(&until, &payment->attempt_until))
+    {
+        return foodsvc_bson_bad(err, "attempt.until");
+    }
+    memcpy(payment->attempt_by, by, strlen(by) + 1);
+    return true;
+}
+
+static bool read_amount(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
+{
+    if (BSON_ITER_HOLDS_NULL(iter)) {
+        return true;
+    }
+    payment->amount = BSON_ITER_HOLDS_NUMBER(iter) ? bson_iter_as_double(iter) : 0;
+    payment->has_amount = payment->amount > 0 && isfinite(payment->amount);
+    return payment->has_amount || foodsvc_bson_bad(err, "amount");
+}
+
+static bool read_count(const bson_iter_t *iter, unsigned *count, char err[FOODSVC_ERR])
+{
+    int64_t value = 0;
+
+    if (!BSON_ITER_HOLDS_NULL(iter) && (!foodsvc_bson_whole(iter, &value) || value < 0 || value > INT32_MAX)) {
+        return foodsvc_bson_bad(err, bson_iter_key(iter));
+    }
+    *count = (unsigned) value;
+    return true;
+}
+
+/* What only we write. */
+static bool read_our_field(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])
+{
+    const char *key = bson_iter_key(iter);
+
+    if (strcmp(key, "reimburse") == 0) {
+        payment->reimburse = bson_iter_as_bool(iter);
+    } else if (strcmp(key, "reimburse_taken") == 0) {
+        payment->reimburse_taken = bson_iter_as_bool(iter);
+    } else if (strcmp(key, "reimburse_refused") == 0) {
+        return read_count(iter, &payment->reimburse_refused, err);
+    } else if (strcmp(key, "amount") == 0) {
+        return read_amount(iter, payment, err);
+    } else if (strcmp(key, "attempt") == 0) {
+        return read_attempt(iter, payment, err);
+    } else if (strcmp(key, "asked") == 0) {
+        return BSON_ITER_HOLDS_NULL(iter) || foodsvc_bson_time(iter, &payment->asked) || foodsvc_bson_bad(err, key);
+    } else if (strcmp(key, "attempts") == 0) {
+        return read_count(iter, &payment->attempts, err);
+    } else if (strcmp(key, "refused") == 0) {
+        return read_count(iter, &payment->refused, err);
+    } else if (strcmp(key, "outbox") == 0) {
+        return read_outbox(iter, payment, err);
+    }
+    return true;
+}
+
 static bool read_field(const bson_iter_t *iter, foodsvc_payment_t *payment, bool *has_status, char err[FOODSVC_ERR])
 {
     const char *key = bson_iter_key(iter);
@@ -183,18 +277,7 @@ static bool read_field(const bson_iter_t *iter, foodsvc_payment_t *payment, bool
     if (strcmp(key, "created") == 0) {
         return foodsvc_bson_time(iter, &payment->created) || foodsvc_bson_bad(err, key);
     }
-    if (strcmp(key, "reimburse") == 0) {
-        payment->reimburse = bson_iter_as_bool(iter);
-        return true;
-    }
-    if (strcmp(key, "reimburse_taken") == 0) {
-        payment->reimburse_taken = bson_iter_as_bool(iter);
-        return true;
-    }
-    if (strcmp(key, "outbox") == 0) {
-        return read_outbox(iter, payment, err);
-    }
-    return true;
+    return read_our_field(iter, payment, err);
 }
 
 static bool read_document(const bson_t *doc, foodsvc_payment_t *payment, char err[FOODSVC_ERR])

@@ -149,9 +149,9 @@ void foodsvc_store_orders_owing(foodsvc_store_t *store, const foodsvc_store_owin
 typedef struct {
     const char                *id;
     foodsvc_payment_t         *insert;      /* in, borrowed: stored as pending when there is none yet; or NULL */
-    foodsvc_payment_change_t   change;      /* in: decided when the payment was there */
-    bool                       inserted;    /* out: rc OK and it is new: proceed to the card company */
-    foodsvc_payment_verdict_e  verdict;     /* out, when OK and not inserted */
+    foodsvc_payment_change_t   change;      /* in: decided on the payment as it is, or as it was inserted */
+    bool                       inserted;    /* out: rc OK and it is new */
+    foodsvc_payment_verdict_e  verdict;     /* out, when OK */
     foodsvc_payment_t         *payment;     /* out: as stored after it, owned by the caller; NULL unless OK */
     foodsvc_store_rc_e         rc;
     char                       err[FOODSVC_ERR];

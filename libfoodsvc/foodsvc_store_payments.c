@@ -25,17 +25,37 @@ static bson_t *condition_of(const char *id, const bson_t *doc)
     return NULL;
 }
 
-/* Sets or unsets one field as the decided document has it. */
-static bool change_field(bson_t *set, bson_t *unset, const bson_t *decided, const char *key)
+/* The fields that a change may touch, the outbox apart. */
+static const char *const fields[] = {
+    "transaction_id", "status", "reimburse", "reimburse_taken", "reimburse_refused", "amount", "attempt", "asked",
+    "attempts", "refused"
+};
+
+static bool same_field(const bson_t *a, const bson_t *b, const char *key)
 {
-    return bson_has_field(decided, key) ? foodsvc_store_copy(set, key, decided, key) : BSON_APPEND_UTF8(unset, key, "");
+    bson_t  left = BSON_INITIALIZER, right = BSON_INITIALIZER;
+    bool    same;
+
+    same = foodsvc_store_copy(&left, key, a, key) == foodsvc_store_copy(&right, key, b, key)
+        && bson_equal(&left, &right);
+    bson_destroy(&left);
+    bson_destroy(&right);
+    return same;
 }
 
-static bool transaction_differs(const foodsvc_payment_t *before, const foodsvc_payment_t *after)
+/* Sets or unsets what differs between the payment as it was and as it was decided. */
+static bool change_fields(bson_t *set, bson_t *unset, const bson_t *was, const bson_t *decided)
 {
-    return before->has_transaction_id != after->has_transaction_id
-        || (after->has_transaction_id
-            && memcmp(&before->transaction_id, &after->transaction_id, sizeof(after->transaction_id)) != 0);
+    bool    ok = true;
+    size_t  i;
+
+    for (i = 0; ok && i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (!same_field(was, decided, fields[i])) {
+            ok = bson_has_field(decided, fields[i]) ? foodsvc_store_copy(set, fields[i], decided, fields[i])
+                : BSON_APPEND_UTF8(unset, fields[i], "");
+        }
+    }
+    return ok;
 }
 
 static bool is_array(const bson_t *doc, const char *key)
@@ -109,20 +129,18 @@ static bson_t *update_of(const foodsvc_payment_t *before, const foodsvc_payment_
     const foodsvc_store_job_t *job)
 {
     bson_t  *update = bson_new();
-    bson_t   decided = BSON_INITIALIZER, set = BSON_INITIALIZER, unset = BSON_INITIALIZER, push = BSON_INITIALIZER;
+    bson_t   was = BSON_INITIALIZER, decided = BSON_INITIALIZER, set = BSON_INITIALIZER, unset = BSON_INITIALIZER, push = BSON_INITIALIZER;
     bool     ok;
 
-    ok = foodsvc_payment_to_bson(after, &decided)
+    ok = foodsvc_payment_to_bson(before, &was)
+        && foodsvc_payment_to_bson(after, &decided)
         && foodsvc_store_append_rev(&set, job, doc)
-        && (before->status == after->status || change_field(&set, &unset, &decided, "status"))
-        && (before->reimburse == after->reimburse || change_field(&set, &unset, &decided, "reimburse"))
-        && (before->reimburse_taken == after->reimburse_taken
-            || change_field(&set, &unset, &decided, "reimburse_taken"))
-        && (!transaction_differs(before, after) || change_field(&set, &unset, &decided, "transaction_id"))
+        && change_fields(&set, &unset, &was, &decided)
         && change_outbox(&set, &push, before, after, &decided, doc)
         && BSON_APPEND_DOCUMENT(update, "$set", &set)
         && (bson_empty(&unset) || BSON_APPEND_DOCUMENT(update, "$unset", &unset))
         && (bson_empty(&push) || BSON_APPEND_DOCUMENT(update, "$push", &push));
+    bson_destroy(&was);
     bson_destroy(&decided);
     bson_destroy(&set);
     bson_destroy(&unset);
@@ -162,16 +180,15 @@ static bool apply_changes(foodsvc_store_job_t *job, foodsvc_store_group_t *group
 
     for (i = 0; i < group->count; i++) {
         op = foodsvc_store_op(job, group, i);
-        op->inserted = false;
         op->rc = FOODSVC_STORE_OK;
+        op->inserted = group->subject == NULL && op->insert != NULL;
+        if (op->inserted) {
+            group->subject = copy_of(op->insert, err);
+            write = true;
+        }
         if (group->subject != NULL) {
             op->verdict = foodsvc_payment_decide(group->subject, &op->change);
             write = write || op->verdict == FOODSVC_PAYMENT_WRITE;
-        } else if (op->insert != NULL) {
-            group->subject = copy_of(op->insert, err);
-            op->inserted = true;
-            op->verdict = FOODSVC_PAYMENT_PROCEED;
-            write = true;
         } else {
             op->rc = FOODSVC_STORE_NOT_FOUND;
         }
@@ -201,7 +218,7 @@ static void insert_new(foodsvc_store_job_t *job, foodsvc_store_group_t *group)
 
 static void payment_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const bson_t *doc)
 {
-    foodsvc_payment_t   before;     /* a look at the scalars only: its pointers belong to the subject */
+    foodsvc_payment_t   before;     /* as it was; what it points to belongs to the subject, and no change touches it */
     char                err[FOODSVC_ERR] = "";
 
     if (doc == NULL) {

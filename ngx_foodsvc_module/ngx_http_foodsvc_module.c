@@ -19,6 +19,7 @@ static ngx_http_foodsvc_range_t  ngx_http_foodsvc_body_range = { ngx_http_foodsv
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_depth_range = { ngx_http_foodsvc_conf_range, 1, 512, "levels" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_answer_range = { ngx_http_foodsvc_conf_range, 1, 16 * 1024 * 1024, "bytes" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_deadline_range = { ngx_http_foodsvc_conf_range, 10, 600000, "ms" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_callback_range = { ngx_http_foodsvc_conf_range, 10, 86400000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_health_range = { ngx_http_foodsvc_conf_range, 10, 60000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_ttl_range = { ngx_http_foodsvc_conf_range, 0, 2000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_page_range = { ngx_http_foodsvc_conf_range, 1, 1000, "orders" };
@@ -117,6 +118,12 @@ static ngx_command_t  ngx_http_foodsvc_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_foodsvc_loc_conf_t, deadline), &ngx_http_foodsvc_deadline_range },
+
+    { ngx_string("foodsvc_callback_wait"),
+      NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_foodsvc_loc_conf_t, callback_wait), &ngx_http_foodsvc_callback_range },
 
     { ngx_string("foodsvc_health_timeout"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
@@ -272,6 +279,7 @@ ngx_http_foodsvc_create_loc_conf(ngx_conf_t *cf)
     conf->json.max_depth = NGX_CONF_UNSET_SIZE;
     conf->max_answer = NGX_CONF_UNSET_SIZE;
     conf->deadline = NGX_CONF_UNSET_MSEC;
+    conf->callback_wait = NGX_CONF_UNSET_MSEC;
     conf->health_timeout = NGX_CONF_UNSET_MSEC;
     conf->url_ttl = NGX_CONF_UNSET_MSEC;
     conf->page = NGX_CONF_UNSET_UINT;
@@ -309,6 +317,7 @@ ngx_http_foodsvc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->json.max_depth, prev->json.max_depth, FOODSVC_JSON_MAX_DEPTH);
     ngx_conf_merge_size_value(conf->max_answer, prev->max_answer, 65536);
     ngx_conf_merge_msec_value(conf->deadline, prev->deadline, 10000);
+    ngx_conf_merge_msec_value(conf->callback_wait, prev->callback_wait, 120000);
     ngx_conf_merge_msec_value(conf->health_timeout, prev->health_timeout, 2000);
     ngx_conf_merge_msec_value(conf->url_ttl, prev->url_ttl, 2000);
     ngx_conf_merge_uint_value(conf->page, prev->page, 200);

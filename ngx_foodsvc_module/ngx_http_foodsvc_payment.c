@@ -1,46 +1,36 @@
 /*
- * POST /v1/payments and /v1/payments/reimburse: store, ask CustomerService for amount and card, ask the card
- * company, answer.
+ * POST /v1/payments and /v1/payments/reimburse: one attempt at a time, and the answers.
  *
  * One flow, for both end in one request to the card company. The payment is stored before anything is asked, so that
- * the company's callback always finds it, and so that a repeat for the same order is seen: it goes on where nobody
- * knows how the first one ended (the idempotency key, made of the order id, keeps the company from charging twice),
- * and is answered at once where it is done.
+ * the company's callback always finds it, and so that a repeat for the same order is seen. The same write takes the
+ * payment's lease (the rule is libfoodsvc's, foodsvc_payment.h): who has it makes the attempt
+ * (ngx_http_foodsvc_payment_attempt.c), others wait: a timer asks the store again, with growing pauses. What they find
+ * in the end is their answer: taken (202), refused as the other was, or their own turn when nobody knows how the other
+ * ended. At their own deadline they hear 503, and when to come again.
  *
- * Only what is certain changes the payment: "no" from CustomerService or the company, or a request that was never
- * sent, takes it back; no answer from the company leaves it pending.
- *
- * Card data passes through memory alone. It is wiped where it is ours, and never logged, malformed answers included.
+ * A lease ends with the write of what the company said. An attempt that ends in another way (no clear answer, the
+ * deadline, a client that hangs up) gives it back when the request dies; if that fails, it expires: it is taken for the
+ * request's deadline and a little more.
  */
-#include "ngx_http_foodsvc_flow.h"
+#include "ngx_http_foodsvc_payment.h"
 
 
-typedef struct {
-    foodsvc_payment_request_t  request;
-    unsigned                   reimburse:1;
-    ngx_uint_t                 status;      /* of the answer to what was refused */
-    char                      *detail;      /* its text */
-} ngx_http_foodsvc_payment_flow_t;
+#define NGX_HTTP_FOODSVC_PAYMENT_MARGIN     5000    /* ms: of a lease, behind the deadline: for the writes at its end */
+#define NGX_HTTP_FOODSVC_PAYMENT_PAUSE      100     /* ms */
+#define NGX_HTTP_FOODSVC_PAYMENT_PAUSE_MAX  1000
 
 
 static void ngx_http_foodsvc_payment_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t reimburse);
+static void ngx_http_foodsvc_payment_ask(ngx_http_foodsvc_ctx_t *ctx);
 static foodsvc_payment_t *ngx_http_foodsvc_payment_create(const foodsvc_metadata_t *metadata);
-static ngx_http_foodsvc_store_op_t *ngx_http_foodsvc_payment_op(ngx_http_foodsvc_ctx_t *ctx,
-    foodsvc_payment_change_e kind);
 static void ngx_http_foodsvc_payment_stored(ngx_http_foodsvc_op_t *op);
-static void ngx_http_foodsvc_payment_ask_billing(ngx_http_foodsvc_ctx_t *ctx);
-static void ngx_http_foodsvc_payment_billing_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
-static void ngx_http_foodsvc_payment_ask_card(ngx_http_foodsvc_ctx_t *ctx, json_t *billing);
-static void ngx_http_foodsvc_payment_wipe_card(json_t *billing);
-static void ngx_http_foodsvc_payment_card_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
-static void ngx_http_foodsvc_payment_accept(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
-static void ngx_http_foodsvc_payment_accepted(ngx_http_foodsvc_op_t *op);
-static void ngx_http_foodsvc_payment_reply(ngx_http_foodsvc_ctx_t *ctx);
-static void ngx_http_foodsvc_payment_refuse(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, char *detail);
-static void ngx_http_foodsvc_payment_refused(ngx_http_foodsvc_op_t *op);
-static void ngx_http_foodsvc_payment_reply_refused(ngx_http_foodsvc_ctx_t *ctx);
+static void ngx_http_foodsvc_payment_decided(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_payment_op_t *stored);
+static void ngx_http_foodsvc_payment_reply_as_it_stands(ngx_http_foodsvc_ctx_t *ctx,
+    const foodsvc_payment_t *payment);
+static void ngx_http_foodsvc_payment_look(ngx_event_t *ev);
+static void ngx_http_foodsvc_payment_release(const char *id, const char *by);
 static void ngx_http_foodsvc_payment_late(ngx_http_foodsvc_ctx_t *ctx);
-static const char *ngx_http_foodsvc_payment_key(ngx_http_foodsvc_ctx_t *ctx);
+static void ngx_http_foodsvc_payment_open(ngx_http_foodsvc_ctx_t *ctx);
 static void ngx_http_foodsvc_payment_cleanup(ngx_http_foodsvc_ctx_t *ctx);
 
 
@@ -61,8 +51,8 @@ ngx_http_foodsvc_payment_reimburse(ngx_http_foodsvc_ctx_t *ctx)
 static void
 ngx_http_foodsvc_payment_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t reimburse)
 {
+    foodsvc_uuid_t                    by;
     foodsvc_faults_t                  faults;
-    ngx_http_foodsvc_store_op_t      *op;
     ngx_http_foodsvc_payment_flow_t  *flow;
 
     flow = ngx_http_foodsvc_flow_begin(ctx, sizeof(ngx_http_foodsvc_payment_flow_t), ngx_http_foodsvc_payment_cleanup);
@@ -78,11 +68,31 @@ ngx_http_foodsvc_payment_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t reimburse
         return;
     }
 
+    foodsvc_uuid_v4(&by);
+    foodsvc_uuid_format(&by, flow->by);
+    flow->pause = NGX_HTTP_FOODSVC_PAYMENT_PAUSE;
     ctx->late = ngx_http_foodsvc_payment_late;
 
-    op = ngx_http_foodsvc_payment_op(ctx, reimburse ? FOODSVC_PAYMENT_REIMBURSE : FOODSVC_PAYMENT_REQUESTED);
+    ngx_http_foodsvc_payment_ask(ctx);
+}
 
-    if (op && !reimburse) {
+
+/* May we make the attempt? */
+static void
+ngx_http_foodsvc_payment_ask(ngx_http_foodsvc_ctx_t *ctx)
+{
+    ngx_http_foodsvc_store_op_t      *op;
+    ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
+
+    op = ngx_http_foodsvc_payment_op(ctx, flow->reimburse ? FOODSVC_PAYMENT_REIMBURSE : FOODSVC_PAYMENT_REQUESTED);
+
+    if (op) {
+        op->u.payment.change.lease_ms = ctx->conf->deadline + NGX_HTTP_FOODSVC_PAYMENT_MARGIN;
+        op->u.payment.change.callback_wait_ms = ctx->conf->callback_wait;
+        op->u.payment.change.waited = flow->waited;
+    }
+
+    if (op && !flow->reimburse) {
         op->u.payment.insert = ngx_http_foodsvc_payment_create(&flow->request.metadata);
         if (op->u.payment.insert == NULL) {
             op->op.destroy(&op->op);
@@ -119,7 +129,7 @@ ngx_http_foodsvc_payment_create(const foodsvc_metadata_t *metadata)
 }
 
 
-static ngx_http_foodsvc_store_op_t *
+ngx_http_foodsvc_store_op_t *
 ngx_http_foodsvc_payment_op(ngx_http_foodsvc_ctx_t *ctx, foodsvc_payment_change_e kind)
 {
     ngx_http_foodsvc_store_op_t      *op;
@@ -134,6 +144,8 @@ ngx_http_foodsvc_payment_op(ngx_http_foodsvc_ctx_t *ctx, foodsvc_payment_change_
     op->u.payment.id = op->payment_id;
     op->u.payment.change.kind = kind;
     op->u.payment.change.reimburse = flow->reimburse;
+    op->u.payment.change.when = foodsvc_time_now();
+    ngx_memcpy(op->u.payment.change.by, flow->by, sizeof(flow->by));
     return op;
 }
 
@@ -145,7 +157,12 @@ ngx_http_foodsvc_payment_stored(ngx_http_foodsvc_op_t *op)
     foodsvc_store_payment_op_t  *stored = &((ngx_http_foodsvc_store_op_t *) op)->u.payment;
 
     ctx = ngx_http_foodsvc_flow_arrived(op);
+
     if (ctx == NULL) {
+        if (stored->rc == FOODSVC_STORE_OK && stored->verdict == FOODSVC_PAYMENT_WRITE) {
+            ngx_http_foodsvc_payment_release(stored->id, stored->change.by);
+        }
+
         return;
     }
 
@@ -156,204 +173,118 @@ ngx_http_foodsvc_payment_stored(ngx_http_foodsvc_op_t *op)
     } else if (stored->rc != FOODSVC_STORE_OK) {
         ngx_http_foodsvc_reply_store(ctx, stored->rc, stored->err);
 
-    } else if (!stored->inserted && stored->verdict == FOODSVC_PAYMENT_ILLEGAL) {
+    } else {
+        ngx_http_foodsvc_payment_decided(ctx, stored);
+    }
+}
+
+
+static void
+ngx_http_foodsvc_payment_decided(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_payment_op_t *stored)
+{
+    ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0, "foodsvc payment %s: %d", stored->id,
+                   stored->verdict);
+
+    switch (stored->verdict) {
+    case FOODSVC_PAYMENT_WRITE:
+    case FOODSVC_PAYMENT_PROCEED:
+        flow->leased = 1;
+        ctx->late = ngx_http_foodsvc_payment_late;
+        ngx_http_foodsvc_payment_attempt(ctx, stored->payment);
+        break;
+
+    case FOODSVC_PAYMENT_WAIT:
+        ngx_http_foodsvc_payment_wait(ctx);
+        break;
+
+    case FOODSVC_PAYMENT_NOTHING:
+        ngx_http_foodsvc_payment_reply_as_it_stands(ctx, stored->payment);
+        break;
+
+    case FOODSVC_PAYMENT_ILLEGAL:
         ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_BAD_REQUEST,
                                       "the payment of order '%s' cannot be reimbursed: its status is %s", stored->id,
                                       foodsvc_payment_status_name(stored->payment->status));
-
-    } else if (!stored->inserted && stored->verdict == FOODSVC_PAYMENT_NOTHING) {
-        ngx_http_foodsvc_payment_reply(ctx);
-
-    } else {
-        ngx_http_foodsvc_payment_ask_billing(ctx);
+        break;
     }
 }
 
 
+/* The attempt that we waited for was refused, or there is nothing to do. */
 static void
-ngx_http_foodsvc_payment_ask_billing(ngx_http_foodsvc_ctx_t *ctx)
-{
-    char                             *body;
-    size_t                            len;
-    const char                       *path;
-    ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
-
-    path = ngx_http_foodsvc_flow_format(ctx, FOODSVC_PATH_BILLING_FORMAT, flow->request.metadata.customer_id);
-    body = foodsvc_items_json(flow->request.items, flow->request.nitems, &len);
-
-    ngx_http_foodsvc_flow_call(ctx, FOODSVC_CUSTOMER_SERVICE, path, body, len, ngx_http_foodsvc_payment_key(ctx),
-                               ngx_http_foodsvc_payment_billing_answered);
-}
-
-
-/* Whatever goes wrong here, nothing was asked of the card company. */
-static void
-ngx_http_foodsvc_payment_billing_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call)
-{
-    char                              err[FOODSVC_ERR];
-    json_t                           *billing;
-    foodsvc_json_limits_t             limits;
-    ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
-
-    if (ctx->replied) {
-        return;
-    }
-
-    if (call->outcome != NGX_HTTP_FOODSVC_ANSWERED) {
-        ngx_http_foodsvc_payment_refuse(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                        strdup(FOODSVC_CUSTOMER_SERVICE " is unreachable"));
-        return;
-    }
-
-    if (call->status != NGX_HTTP_CREATED) {
-        ngx_http_foodsvc_payment_refuse(ctx,
-                                        call->status >= 400 && call->status < 500 ? NGX_HTTP_BAD_REQUEST
-                                                                                  : NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                        foodsvc_error_detail(FOODSVC_CUSTOMER_SERVICE, (int) call->status,
-                                                             call->answer, call->answer_len));
-        return;
-    }
-
-    limits = ctx->conf->json;
-    limits.max_size = ctx->conf->max_answer;
-    billing = foodsvc_billing_parse(call->answer, call->answer_len, &limits, err);
-    explicit_bzero((char *) call->answer, call->answer_len);
-
-    if (billing == NULL) {
-        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                      "foodsvc: payment %s: " FOODSVC_CUSTOMER_SERVICE "'s answer is malformed: %s",
-                      flow->request.metadata.order_id, err);
-        ngx_http_foodsvc_payment_refuse(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                        strdup(FOODSVC_CUSTOMER_SERVICE "'s answer is malformed"));
-        return;
-    }
-
-    ngx_http_foodsvc_payment_ask_card(ctx, billing);
-}
-
-
-static void
-ngx_http_foodsvc_payment_ask_card(ngx_http_foodsvc_ctx_t *ctx, json_t *billing)
-{
-    char                             *body;
-    size_t                            len;
-    ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
-
-    body = foodsvc_billing_payload_json(billing, (const char *) ctx->conf->callback_url.data,
-                                        flow->request.metadata.order_id, &len);
-    ngx_http_foodsvc_payment_wipe_card(billing);
-    json_decref(billing);
-
-    ngx_http_foodsvc_flow_call(ctx, FOODSVC_CARD_COMPANY,
-                               flow->reimburse ? FOODSVC_PATH_CARD_REIMBURSE : FOODSVC_PATH_CARD_BILL, body, len,
-                               ngx_http_foodsvc_payment_key(ctx), ngx_http_foodsvc_payment_card_answered);
-}
-
-
-static void
-ngx_http_foodsvc_payment_wipe_card(json_t *billing)
-{
-    json_t      *value;
-    const char  *name;
-
-    json_object_foreach(json_object_get(billing, "billing_info"), name, value) {
-        if (json_is_string(value)) {
-            explicit_bzero((char *) json_string_value(value), json_string_length(value));
-        }
-    }
-}
-
-
-static void
-ngx_http_foodsvc_payment_card_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call)
+ngx_http_foodsvc_payment_reply_as_it_stands(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_payment_t *payment)
 {
     ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
 
-    if (ctx->replied) {
+    if (flow->waited && payment->refused) {
+        ngx_http_foodsvc_reply_detail(ctx, payment->refused,
+                                      "the %s of order '%s' was refused to another request at the same time",
+                                      flow->reimburse ? "reimbursement" : "payment", payment->id);
         return;
     }
 
-    if (call->outcome == NGX_HTTP_FOODSVC_NO_ADDRESS || call->outcome == NGX_HTTP_FOODSVC_NOT_SENT) {
-        ngx_http_foodsvc_payment_refuse(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                        strdup(FOODSVC_CARD_COMPANY " is unreachable"));
-        return;
-    }
-
-    if (call->outcome == NGX_HTTP_FOODSVC_ANSWERED && call->status >= 200 && call->status < 300) {
-        ngx_http_foodsvc_payment_accept(ctx, call);
-        return;
-    }
-
-    if (call->outcome == NGX_HTTP_FOODSVC_ANSWERED && call->status >= 400 && call->status < 500) {
-        ngx_http_foodsvc_payment_refuse(ctx, NGX_HTTP_BAD_REQUEST,
-                                        foodsvc_error_detail(FOODSVC_CARD_COMPANY, (int) call->status, call->answer,
-                                                             call->answer_len));
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                  "foodsvc: payment %s: " FOODSVC_CARD_COMPANY " gave no clear answer (status %ui), it stays pending",
-                  flow->request.metadata.order_id, call->status);
-    ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                  FOODSVC_CARD_COMPANY " gave no answer; the payment is open");
+    ngx_http_foodsvc_payment_reply(ctx);
 }
 
 
-static void
-ngx_http_foodsvc_payment_accept(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call)
+/* --- waiting --- */
+
+void
+ngx_http_foodsvc_payment_wait(ngx_http_foodsvc_ctx_t *ctx)
 {
-    char                              err[FOODSVC_ERR];
-    foodsvc_uuid_t                    transaction_id;
-    foodsvc_json_limits_t             limits;
-    ngx_http_foodsvc_store_op_t      *op;
     ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
 
-    limits = ctx->conf->json;
-    limits.max_size = ctx->conf->max_answer;
+    flow->waited = 1;
+    ctx->late = ngx_http_foodsvc_payment_open;
 
-    op = ngx_http_foodsvc_payment_op(ctx, FOODSVC_PAYMENT_ACCEPTED);
+    flow->timer.handler = ngx_http_foodsvc_payment_look;
+    flow->timer.data = ctx;
+    flow->timer.log = ctx->request->connection->log;
+    ngx_add_timer(&flow->timer, flow->pause);
 
-    if (foodsvc_transaction_parse(call->answer, call->answer_len, &limits, &transaction_id, err)) {
-        if (op) {
-            op->u.payment.change.has_transaction_id = true;
-            op->u.payment.change.transaction_id = transaction_id;
-        }
-
-    } else {
-        /* The callback brings the id again. */
-        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
-                      "foodsvc: payment %s: " FOODSVC_CARD_COMPANY " accepted, without a transaction_id: %s",
-                      flow->request.metadata.order_id, err);
-    }
-
-    ctx->late = ngx_http_foodsvc_payment_reply;     /* a slow database doesn't make it open again */
-
-    if (op == NULL || ngx_http_foodsvc_flow_submit(ctx, op, ngx_http_foodsvc_payment_accepted) != NGX_OK) {
-        ngx_http_foodsvc_payment_reply(ctx);
-    }
+    flow->pause = ngx_min(2 * flow->pause, NGX_HTTP_FOODSVC_PAYMENT_PAUSE_MAX);
 }
 
 
-/* Stored or not: the company has the request, and its callback tells the id again. */
 static void
-ngx_http_foodsvc_payment_accepted(ngx_http_foodsvc_op_t *op)
+ngx_http_foodsvc_payment_look(ngx_event_t *ev)
 {
-    ngx_http_foodsvc_ctx_t      *ctx;
-    foodsvc_store_payment_op_t  *accepted = &((ngx_http_foodsvc_store_op_t *) op)->u.payment;
+    ngx_http_foodsvc_ctx_t  *ctx = ev->data;
 
-    if (accepted->rc != FOODSVC_STORE_OK) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0, "foodsvc: payment %s: transaction_id not stored (%s: %s)",
-                      accepted->id, foodsvc_store_rc_name(accepted->rc), accepted->err);
-    }
-
-    ctx = ngx_http_foodsvc_flow_arrived(op);
-    if (ctx) {
-        ngx_http_foodsvc_payment_reply(ctx);
+    if (!ctx->replied) {
+        ngx_http_foodsvc_payment_ask(ctx);
     }
 }
 
 
+/* Fire and forget: a lease that stays expires. */
 static void
+ngx_http_foodsvc_payment_release(const char *id, const char *by)
+{
+    ngx_http_foodsvc_store_op_t  *op;
+
+    op = ngx_http_foodsvc_store_op(NGX_HTTP_FOODSVC_STORE_PAYMENT_CHANGE);
+    if (op == NULL) {
+        return;
+    }
+
+    ngx_cpystrn((u_char *) op->payment_id, (u_char *) id, sizeof(op->payment_id));
+    op->u.payment.id = op->payment_id;
+    op->u.payment.change.kind = FOODSVC_PAYMENT_RELEASED;
+    op->u.payment.change.when = foodsvc_time_now();
+    ngx_cpystrn((u_char *) op->u.payment.change.by, (u_char *) by, sizeof(op->u.payment.change.by));
+
+    if (ngx_http_foodsvc_store_submit(op) != NGX_OK) {
+        op->op.destroy(&op->op);
+    }
+}
+
+
+/* --- answers --- */
+
+void
 ngx_http_foodsvc_payment_reply(ngx_http_foodsvc_ctx_t *ctx)
 {
     char                             *body;
@@ -374,55 +305,7 @@ ngx_http_foodsvc_payment_reply(ngx_http_foodsvc_ctx_t *ctx)
 }
 
 
-static void
-ngx_http_foodsvc_payment_refuse(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, char *detail)
-{
-    ngx_http_foodsvc_store_op_t      *op;
-    ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
-
-    flow->status = status;
-    flow->detail = detail;
-
-    op = ngx_http_foodsvc_payment_op(ctx, FOODSVC_PAYMENT_REFUSED);
-
-    if (op == NULL || ngx_http_foodsvc_flow_submit(ctx, op, ngx_http_foodsvc_payment_refused) != NGX_OK) {
-        ngx_http_foodsvc_payment_reply_refused(ctx);
-    }
-}
-
-
-/*
- * Not stored: it stays pending without a transaction, and a repeat asks again. Not taken back: a request that ran beside
- * this one was taken by the company, so this one is, too.
- */
-static void
-ngx_http_foodsvc_payment_refused(ngx_http_foodsvc_op_t *op)
-{
-    ngx_http_foodsvc_ctx_t      *ctx;
-    foodsvc_store_payment_op_t  *refused = &((ngx_http_foodsvc_store_op_t *) op)->u.payment;
-
-    if (refused->rc != FOODSVC_STORE_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "foodsvc: payment %s: its refusal is not stored (%s: %s)",
-                      refused->id, foodsvc_store_rc_name(refused->rc), refused->err);
-    }
-
-    ctx = ngx_http_foodsvc_flow_arrived(op);
-    if (ctx == NULL) {
-        return;
-    }
-
-    if (refused->rc == FOODSVC_STORE_OK && refused->verdict == FOODSVC_PAYMENT_NOTHING
-        && refused->payment->status != (refused->change.reimburse ? FOODSVC_PAY_PAID : FOODSVC_PAY_FAILED))
-    {
-        ngx_http_foodsvc_payment_reply(ctx);
-        return;
-    }
-
-    ngx_http_foodsvc_payment_reply_refused(ctx);
-}
-
-
-static void
+void
 ngx_http_foodsvc_payment_reply_refused(ngx_http_foodsvc_ctx_t *ctx)
 {
     ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
@@ -436,6 +319,7 @@ ngx_http_foodsvc_payment_reply_refused(ngx_http_foodsvc_ctx_t *ctx)
 }
 
 
+/* The deadline, while the attempt is ours. */
 static void
 ngx_http_foodsvc_payment_late(ngx_http_foodsvc_ctx_t *ctx)
 {
@@ -451,15 +335,11 @@ ngx_http_foodsvc_payment_late(ngx_http_foodsvc_ctx_t *ctx)
 }
 
 
-/* The same for every call that is made for one payment, or one reimbursement, however often it is repeated. */
-static const char *
-ngx_http_foodsvc_payment_key(ngx_http_foodsvc_ctx_t *ctx)
+/* The deadline, while it is another's. */
+static void
+ngx_http_foodsvc_payment_open(ngx_http_foodsvc_ctx_t *ctx)
 {
-    ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
-
-    return ngx_http_foodsvc_flow_format(ctx,
-                                        flow->reimburse ? FOODSVC_KEY_REIMBURSE_FORMAT : FOODSVC_KEY_PAYMENT_FORMAT,
-                                        flow->request.metadata.order_id);
+    ngx_http_foodsvc_reply_busy(ctx, "Another request for this order is being carried out");
 }
 
 
@@ -468,6 +348,15 @@ ngx_http_foodsvc_payment_cleanup(ngx_http_foodsvc_ctx_t *ctx)
 {
     ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
 
+    if (flow->timer.timer_set) {
+        ngx_del_timer(&flow->timer);
+    }
+
+    if (flow->leased) {
+        ngx_http_foodsvc_payment_release(flow->request.metadata.order_id, flow->by);
+    }
+
+    ngx_http_foodsvc_payment_drop_billing(flow);
     foodsvc_payment_request_clear(&flow->request);
     free(flow->detail);
 }

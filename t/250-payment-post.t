@@ -13,6 +13,7 @@ our $billing = q(location ~ ^/v1/customers/53c5711d-f5d4-45eb-8651-f0ba9092ba0d/
 });
 
 # The request for the order of the section `id`, `times` times; without `customer_service` that one works as it should.
+# With `attempt`, its payment is there, and another has its lease for so many seconds.
 add_block_preprocessor(sub {
     my $block = shift;
     my ($id, $times, $customer) = map { my $name = $_; my $value = $block->$name; $value } qw(id times customer_service);
@@ -21,7 +22,13 @@ add_block_preprocessor(sub {
     my $request = "POST /v1/payments\n" . '{"items":[{"product":"Lasagna","quantity":2}],"metadata":{"receiver":'
         . "\"OrderService\",\"order_id\":\"$id\",\"customer_id\":\"53c5711d-f5d4-45eb-8651-f0ba9092ba0d\"}}";
     $block->set_value('request', $times ? [($request) x $times] : $request);
-    $block->set_value('before', "drop payments $id");
+    my $attempt = $block->attempt;
+    $block->set_value('before', "drop payments $id") unless defined $attempt;
+    return unless defined $attempt;
+    my $until = int((time + $attempt) * 1000);
+    $block->set_value('before', "put payments '{\"_id\":\"$id\",\"metadata\":{\"receiver\":\"OrderService\",\"order_id\":\"$id\","
+        . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"status":"pending","created":{"$date":{"$numberLong":"1795429372053"}},'
+        . "\"attempts\":1,\"attempt\":{\"by\":\"another\",\"until\":{\"\$date\":{\"\$numberLong\":\"$until\"}}}}'");
 });
 run_tests();
 
@@ -212,3 +219,49 @@ POST /v1/payments
 --- no_error_log
 /v1/customers/../
 [alert]
+
+
+
+=== TEST 19: another asks the company at this time: 503 at the deadline, and nobody is asked
+--- id: 06b0413f-be90-7667-8000-f556e4250019
+--- attempt: 60
+--- settings: foodsvc_deadline 500ms;
+--- card_company: return 422 '{"detail":"asked"}';
+--- error_code: 503
+--- response_headers
+Retry-After: 1
+--- response_body chomp
+{"detail":"Another request for this order is being carried out"}
+--- after
+show payments 06b0413f-be90-7667-8000-f556e4250019 =~ "by": "another".*"status": "pending"
+
+
+
+=== TEST 20: a lease that is over while we wait is ours
+--- id: 06b0413f-be90-7667-8000-f556e4250020
+--- attempt: 2
+--- settings: foodsvc_deadline 30s;
+--- timeout: 30
+--- card_company: return 202 '{"transaction_id":"06b0413f-c0d9-71d4-8000-c0c9895f286c"}';
+--- error_code: 202
+--- after
+show payments 06b0413f-be90-7667-8000-f556e4250020 =~ ^(?!.*"attempt":).*"status": "pending", "transaction_id"
+
+
+
+=== TEST 21: a lease that is further away than any may be is none: a clock was wrong
+--- id: 06b0413f-be90-7667-8000-f556e4250021
+--- attempt: 3600
+--- card_company: return 202 '{"transaction_id":"06b0413f-c0d9-71d4-8000-c0c9895f286c"}';
+--- error_code: 202
+
+
+
+=== TEST 22: an attempt that cannot ask the company says nothing of the one before: it stays open
+--- id: 06b0413f-be90-7667-8000-f556e4250022
+--- attempt: -1
+--- error_code: 500
+--- response_body chomp
+{"detail":"CreditCardCompany is unreachable; the payment is open"}
+--- after
+show payments 06b0413f-be90-7667-8000-f556e4250022 =~ ^(?!.*"attempt":).*"status": "pending"\}

@@ -120,7 +120,9 @@ class Partners:
             self.stop(service)
 
     def say(self, route, answer):
-        """From now on `route` (a name in ROUTES, or "health:<service>") answers so."""
+        """From now on `route` (a name in ROUTES, or "health:<service>") answers so.
+
+        answer: an Answer, or a function that is asked with the Call for each one; None: the usual answer."""
         with self._lock:
             self.answers[route] = answer
 
@@ -156,9 +158,11 @@ class Partners:
         return Answer(202, {member: str(uuid.uuid4()), "items": call.json["items"], "metadata": call.json["metadata"],
                             "status": status, "scheduled": "2026-11-23T10:22:51.910Z"})
 
-    def _take(self, route):
+    def _take(self, route, call):
         with self._lock:
             answer = self.answers.get(route)
+            if callable(answer):
+                return answer(call)
             if answer is not None and answer.times is not None:
                 answer.times -= 1
                 if answer.times <= 0:
@@ -178,7 +182,7 @@ class Partners:
                     partners.calls.append(call)
                 route = partners._route(service, self.command, self.path)
                 answer = Answer(404, {"detail": "Not Found"}) if route is None else (
-                    partners._take(route) or partners._usual(route, call))
+                    partners._take(route, call) or partners._usual(route, call))
                 if answer.delay:
                     time.sleep(answer.delay)
                 if answer.close:

@@ -75,11 +75,17 @@ static void live_payment(const uint8_t *data, size_t size)
         foodsvc_payment_change_t change = {
             .kind = (foodsvc_payment_change_e) (data[i] % (FOODSVC_PAYMENT_CALLBACK + 1)),
             .status = (foodsvc_payment_status_e) (data[i] / 8 % FOODSVC_PAYMENT_STATUS_COUNT),
-            .reimburse = data[i] & 0x40, .has_transaction_id = data[i] & 0x80, .transaction_id = some
+            .reimburse = data[i] & 0x40, .has_transaction_id = data[i] & 0x80, .transaction_id = some, .amount = 6.25,
+            .when = 1000 * (int64_t) i, .lease_ms = 3000, .callback_wait_ms = 5000
         };
-        bool refunding = payment->reimburse;
+        bool refunding = payment->reimburse, held = payment->attempt_by[0] != '\0'
+            && payment->attempt_until > change.when;
+        char holder[FOODSVC_UUID_TEXT + 1];
 
+        change.by[0] = data[i] & 0x20 ? 'a' : 'b';
+        memcpy(holder, payment->attempt_by, sizeof(holder));
         foodsvc_payment_decide(payment, &change);
+        MUST(!held || payment->attempt_by[0] == '\0' || strcmp(payment->attempt_by, holder) == 0);    /* one at a time */
         paid = paid || payment->status == FOODSVC_PAY_PAID;
         MUST(refunding || !payment->reimburse || change.kind == FOODSVC_PAYMENT_REIMBURSE);
         MUST(!payment->reimburse || paid);

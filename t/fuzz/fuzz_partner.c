@@ -21,7 +21,8 @@ static void check_billing(const char *body, size_t size)
     }
     amount = json_object_get(billing, "amount");
     MUST(json_number_value(amount) > 0);
-    text = foodsvc_billing_payload_json(billing, "https://127.0.0.1/v1/payments/callback", "an id", &len);
+    text = foodsvc_billing_payload_json(billing, 6.25, "https://127.0.0.1/v1/payments/callback", "an id",
+                                        &len);
     payload = fuzz_json(text, len);
     MUST(json_object_size(payload) == 4);
     MUST(json_number_value(json_object_get(payload, "amount")) > 0);

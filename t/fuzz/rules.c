@@ -189,18 +189,25 @@ static void check_payment_change(const foodsvc_payment_t *payment, const foodsvc
     MUST((verdict == FOODSVC_PAYMENT_WRITE) || bson_equal(&before, &after));
 
     /* Money once: no charge for what the company took or gave back, no refund of what was not paid. */
-    if (verdict == FOODSVC_PAYMENT_PROCEED && change->kind == FOODSVC_PAYMENT_REQUESTED) {
-        MUST(!payment->has_transaction_id && payment->status == FOODSVC_PENDING && !payment->reimburse);
+    if (verdict == FOODSVC_PAYMENT_WRITE && change->kind == FOODSVC_PAYMENT_REQUESTED) {
+        MUST(!foodsvc_payment_taken(payment) && copy->status == FOODSVC_PENDING && !copy->reimburse);
+        MUST(payment->status == FOODSVC_PENDING || payment->status == FOODSVC_PAY_FAILED);
     }
-    if (verdict == FOODSVC_PAYMENT_PROCEED && change->kind == FOODSVC_PAYMENT_REIMBURSE) {
-        MUST(payment->status == FOODSVC_PENDING && payment->reimburse && !payment->reimburse_taken);
+    if (verdict == FOODSVC_PAYMENT_WRITE && change->kind == FOODSVC_PAYMENT_REIMBURSE) {
+        MUST(copy->status == FOODSVC_PENDING && copy->reimburse && !copy->reimburse_taken);
+        MUST(payment->status == FOODSVC_PAY_PAID || (payment->status == FOODSVC_PENDING && payment->reimburse));
     }
+    MUST(!payment->has_amount || (copy->has_amount && copy->amount == payment->amount));
     if (payment->status == FOODSVC_PAY_REIMBURSED) {
         MUST(copy->status == FOODSVC_PAY_REIMBURSED);
     }
     if (change->kind == FOODSVC_PAYMENT_CALLBACK) {
-        MUST(copy->status == payment->status || copy->status == change->status);
-        if (copy->status != payment->status) {          /* stored with the event that tells of it */
+        bool again = copy->reimburse_refused > payment->reimburse_refused;      /* what the company refused is owed */
+
+        MUST(copy->status == payment->status || copy->status == change->status
+             || (again && copy->status == FOODSVC_PAY_PAID && payment->reimburse));
+        /* stored with the event that tells of it */
+        if (copy->status != payment->status && !(again && copy->reimburse_refused > FOODSVC_PAYMENT_REFUNDS)) {
             foodsvc_status_e event;
 
             MUST(foodsvc_payment_event(copy->status, &event));
@@ -226,7 +233,8 @@ void fuzz_payment(const foodsvc_payment_t *payment)
         for (int status = 0; status < FOODSVC_PAYMENT_STATUS_COUNT; status++) {
             const foodsvc_payment_change_t change = {
                 .kind = (foodsvc_payment_change_e) kind, .status = (foodsvc_payment_status_e) status,
-                .reimburse = status % 2 == 1, .has_transaction_id = true
+                .reimburse = status % 2 == 1, .has_transaction_id = true, .amount = 1,
+                .transaction_id = status < 2 ? payment->transaction_id : (foodsvc_uuid_t) { { 0 } }
             };
 
             check_payment_change(payment, &change);

@@ -51,9 +51,9 @@ static void billings(void **state)
     size_t  len;
     json_t *answer = billing("{\"amount\":19.99,\"billing_info\":" CARD ",\"more\":1}", err);
 
-    text = foodsvc_billing_payload_json(answer, "https://127.0.0.1:8001/v1/payments/callback", ID, &len);
+    text = foodsvc_billing_payload_json(answer, 6.25, "https://127.0.0.1:8001/v1/payments/callback", ID, &len);
     check_text(text, len, "{\"callback_url\":\"https://127.0.0.1:8001/v1/payments/callback\",\"billing_info\":" CARD
-                          ",\"amount\":19.99,\"caller_id\":\"" ID "\"}");
+                          ",\"amount\":6.25,\"caller_id\":\"" ID "\"}");
     json_decref(answer);
     answer = billing("{\"amount\":5,\"billing_info\":" CARD "}", err);
     assert_non_null(answer);

@@ -80,6 +80,34 @@ static void our_own_fields(void **state)
     foodsvc_payment_free(payment);
 }
 
+static void the_attempt(void **state)
+{
+    char               err[FOODSVC_ERR];
+    foodsvc_payment_t *payment = read_json(START ",\"amount\":6,\"attempt\":{\"by\":\"me\",\"until\":" NOW "},"
+        "\"asked\":" NOW ",\"attempts\":2,\"refused\":400,\"reimburse_refused\":1}", err);
+
+    assert_string_equal(err, "");
+    assert_true(payment->has_amount && payment->amount == 6);
+    assert_string_equal(payment->attempt_by, "me");
+    assert_true(payment->attempt_until == INT64_C(1795429372053));
+    assert_true(payment->asked == INT64_C(1795429372053));
+    assert_int_equal(payment->attempts, 2);
+    assert_int_equal(payment->refused, 400);
+    check_document(payment,
+        "{ \"_id\" : \"" ID "\", \"metadata\" : { \"receiver\" : \"OrderService\", \"order_id\" : \"" ID "\", "
+        "\"customer_id\" : \"" CUSTOMER "\" }, \"status\" : \"pending\", "
+        "\"created\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } }, "
+        "\"reimburse_refused\" : { \"$numberInt\" : \"1\" }, \"amount\" : { \"$numberDouble\" : \"6.0\" }, "
+        "\"attempt\" : { \"by\" : \"me\", \"until\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } } }, "
+        "\"asked\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } }, "
+        "\"attempts\" : { \"$numberInt\" : \"2\" }, \"refused\" : { \"$numberInt\" : \"400\" } }");
+    foodsvc_payment_free(payment);
+    payment = read_json(START ",\"amount\":null,\"attempt\":null,\"asked\":null,\"attempts\":null}", err);
+    assert_false(payment->has_amount);
+    assert_string_equal(payment->attempt_by, "");
+    foodsvc_payment_free(payment);
+}
+
 static void other_forms(void **state)
 {
     char               err[FOODSVC_ERR];
@@ -147,6 +175,14 @@ static void documents_beyond_us(void **state)
                      "outbox.id is of another type");
     check_unreadable(START ",\"outbox\":{\"id\":\"a\"}}", "outbox.status is of another type");
     check_unreadable(START ",\"outbox\":{\"id\":\"a\",\"status\":\"pending\"}}", "outbox.status is of another type");
+    check_unreadable(START ",\"amount\":\"6\"}", "amount is of another type");
+    check_unreadable(START ",\"amount\":-1}", "amount is of another type");
+    check_unreadable(START ",\"amount\":{\"$numberDouble\":\"NaN\"}}", "amount is of another type");
+    check_unreadable(START ",\"attempt\":1}", "attempt.by is of another type");
+    check_unreadable(START ",\"attempt\":{\"by\":\"a\"}}", "attempt.until is of another type");
+    check_unreadable(START ",\"asked\":1}", "asked is of another type");
+    check_unreadable(START ",\"attempts\":-1}", "attempts is of another type");
+    check_unreadable(START ",\"refused\":\"x\"}", "refused is of another type");
     check_unreadable(START ",\"outbox\":[1]}", "outbox.id is of another type");
     check_unreadable(START ",\"outbox\":[{\"id\":\"a\",\"status\":\"paymentPaid\",\"when\":1}]}",
                      "outbox.when is of another type");
@@ -159,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_document),
         cmocka_unit_test(our_own_fields),
+        cmocka_unit_test(the_attempt),
         cmocka_unit_test(other_forms),
         cmocka_unit_test(no_document_at_all),
         cmocka_unit_test(documents_beyond_us),

@@ -282,7 +282,7 @@ static bool billing(void)
     char              err[FOODSVC_ERR];
     json_t           *answer = foodsvc_billing_parse(body, strlen(body), &limits, err);
     size_t            len;
-    bool              ok = answer != NULL && take(foodsvc_billing_payload_json(answer, "u", "c", &len));
+    bool              ok = answer != NULL && take(foodsvc_billing_payload_json(answer, 5, "u", "c", &len));
 
     json_decref(answer);
     return ok;

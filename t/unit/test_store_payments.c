@@ -100,11 +100,12 @@ static void test_billed_once(void **state)
     run(&op);
     assert_int_equal(op.rc, FOODSVC_STORE_OK);
     assert_true(op.inserted);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
     assert_int_equal(op.payment->status, FOODSVC_PENDING);
     done(&op);
     run(&op);                                       /* asked again: the same payment goes on */
     assert_false(op.inserted);
-    assert_int_equal(op.verdict, FOODSVC_PAYMENT_PROCEED);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
     done(&op);
     raw_get(FOODSVC_PAYMENTS, id, &doc);
     assert_true(raw_is(&doc, "metadata.order_id", BSON_TYPE_UTF8));
@@ -136,7 +137,7 @@ static void test_refunded_once(void **state)
     assert_true(op.payment->reimburse);
     done(&op);
     run(&op);                                       /* nobody knows whether the company has heard of it */
-    assert_int_equal(op.verdict, FOODSVC_PAYMENT_PROCEED);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
     done(&op);
     op = payment_op(id, FOODSVC_PAYMENT_ACCEPTED);
     op.change.reimburse = true;
@@ -155,6 +156,94 @@ static void test_refunded_once(void **state)
     assert_false(bson_has_field(&doc, "reimburse"));
     assert_false(bson_has_field(&doc, "reimburse_taken"));
     bson_destroy(&doc);
+}
+
+/* --- attempts --- */
+
+static foodsvc_store_payment_op_t attempt_op(const char *id, foodsvc_payment_change_e kind, foodsvc_payment_t *insert)
+{
+    foodsvc_store_payment_op_t  op = payment_op(id, kind);
+    foodsvc_uuid_t              by;
+
+    foodsvc_uuid_v4(&by);
+    foodsvc_uuid_format(&by, op.change.by);
+    op.change.lease_ms = 60000;
+    op.insert = insert;
+    return op;
+}
+
+/* The lease, the amount and what became of the attempt are in the document, and go when they are over. */
+static void test_attempt(void **state)
+{
+    char                         id[FOODSVC_UUID_TEXT + 1];
+    foodsvc_payment_t           *fresh;
+    foodsvc_store_payment_op_t   op, other;
+    bson_t                       doc;
+
+    new_id(id);
+    fresh = new_payment(id);
+    op = attempt_op(id, FOODSVC_PAYMENT_REQUESTED, fresh);
+    run_done(&op);
+    other = attempt_op(id, FOODSVC_PAYMENT_REQUESTED, fresh);
+    run_done(&other);
+    assert_int_equal(other.verdict, FOODSVC_PAYMENT_WAIT);
+    op.change.kind = FOODSVC_PAYMENT_AMOUNT;
+    op.change.amount = 6.25;
+    run_done(&op);
+    assert_int_equal(op.verdict, FOODSVC_PAYMENT_WRITE);
+    raw_get(FOODSVC_PAYMENTS, id, &doc);
+    assert_true(raw_is(&doc, "attempt.by", BSON_TYPE_UTF8));
+    assert_true(raw_is(&doc, "attempt.until", BSON_TYPE_DATE_TIME));
+    assert_true(raw_is(&doc, "asked", BSON_TYPE_DATE_TIME));
+    assert_true(raw_is(&doc, "amount", BSON_TYPE_DOUBLE));
+    bson_destroy(&doc);
+
+    op.change.kind = FOODSVC_PAYMENT_RELEASED;
+    run_done(&op);
+    run(&other);                                    /* now it is the other's turn */
+    assert_int_equal(other.verdict, FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(other.payment->attempts, 2);
+    assert_true(other.payment->amount == 6.25);
+    done(&other);
+    other.change.kind = FOODSVC_PAYMENT_REFUSED;
+    other.change.refused = 400;
+    other.change.asked = true;
+    run(&other);
+    assert_int_equal(other.payment->status, FOODSVC_PAY_FAILED);
+    assert_int_equal(other.payment->refused, 400);
+    done(&other);
+    raw_get(FOODSVC_PAYMENTS, id, &doc);
+    assert_false(bson_has_field(&doc, "attempt"));
+    assert_true(raw_is(&doc, "amount", BSON_TYPE_DOUBLE));
+    bson_destroy(&doc);
+    foodsvc_payment_free(fresh);
+}
+
+/* In one batch, too, one attempt begins. */
+static void test_attempts_of_a_batch(void **state)
+{
+    char                         id[FOODSVC_UUID_TEXT + 1];
+    foodsvc_payment_t           *fresh;
+    foodsvc_store_payment_op_t   ops[8], *list[8];
+    unsigned                     began = 0, waits = 0;
+    size_t                       i;
+
+    new_id(id);
+    fresh = new_payment(id);
+    for (i = 0; i < 8; i++) {
+        ops[i] = attempt_op(id, FOODSVC_PAYMENT_REQUESTED, fresh);
+        list[i] = &ops[i];
+    }
+    foodsvc_store_payments_change(store, list, 8);
+    for (i = 0; i < 8; i++) {
+        assert_int_equal(ops[i].rc, FOODSVC_STORE_OK);
+        began += ops[i].verdict == FOODSVC_PAYMENT_WRITE;
+        waits += ops[i].verdict == FOODSVC_PAYMENT_WAIT;
+        done(&ops[i]);
+    }
+    assert_int_equal(began, 1);
+    assert_int_equal(waits, 7);
+    foodsvc_payment_free(fresh);
 }
 
 /* --- the outbox --- */
@@ -321,7 +410,7 @@ static void test_batch(void **state)
     assert_null(ops[0].payment);
     assert_true(ops[1].inserted);
     assert_false(ops[2].inserted);
-    assert_int_equal(ops[2].verdict, FOODSVC_PAYMENT_PROCEED);
+    assert_int_equal(ops[2].verdict, FOODSVC_PAYMENT_WRITE);
     assert_true(ops[3].inserted);
     assert_int_equal(ops[4].verdict, FOODSVC_PAYMENT_WRITE);
     assert_int_equal(ops[4].payment->status, FOODSVC_PAY_FAILED);
@@ -371,7 +460,7 @@ static void test_foreign(void **state)
 enum { THREADS = 4, PAYMENTS = 24 };
 
 static char        ids[PAYMENTS][FOODSVC_UUID_TEXT + 1];
-static atomic_int  begun[PAYMENTS], written[PAYMENTS];
+static atomic_int  begun[PAYMENTS], attempts[PAYMENTS], written[PAYMENTS];
 
 static void *fight(void *data)
 {
@@ -384,8 +473,8 @@ static void *fight(void *data)
         for (i = 0; i < PAYMENTS; i++) {
             k = (i * 7 + (size_t) data * 5) % PAYMENTS;
             fresh[i] = new_payment(ids[k]);
-            ops[i] = step == 0 ? payment_op(ids[k], FOODSVC_PAYMENT_REQUESTED) : callback_op(ids[k], FOODSVC_PAY_PAID);
-            ops[i].insert = step == 0 ? fresh[i] : NULL;
+            ops[i] = step == 0 ? attempt_op(ids[k], FOODSVC_PAYMENT_REQUESTED, fresh[i])
+                : callback_op(ids[k], FOODSVC_PAY_PAID);
             list[i] = &ops[i];
         }
         foodsvc_store_payments_change(store, list, PAYMENTS);
@@ -393,6 +482,7 @@ static void *fight(void *data)
             k = (i * 7 + (size_t) data * 5) % PAYMENTS;
             if (ops[i].rc == FOODSVC_STORE_OK) {
                 atomic_fetch_add(&begun[k], ops[i].inserted);
+                atomic_fetch_add(&attempts[k], step == 0 && ops[i].verdict == FOODSVC_PAYMENT_WRITE);
                 atomic_fetch_add(&written[k], step == 1 && ops[i].verdict == FOODSVC_PAYMENT_WRITE);
             } else {
                 atomic_fetch_add(&begun[k], 1000);
@@ -420,6 +510,7 @@ static void test_race(void **state)
     }
     for (i = 0; i < PAYMENTS; i++) {
         assert_int_equal(begun[i], 1);
+        assert_int_equal(attempts[i], 1);
         assert_int_equal(written[i], 1);
     }
 }
@@ -427,7 +518,8 @@ static void test_race(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_billed_once), cmocka_unit_test(test_refunded_once), cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_billed_once), cmocka_unit_test(test_refunded_once), cmocka_unit_test(test_attempt),
+        cmocka_unit_test(test_attempts_of_a_batch), cmocka_unit_test(test_marks),
         cmocka_unit_test(test_single_mark), cmocka_unit_test(test_due), cmocka_unit_test(test_due_away),
         cmocka_unit_test(test_batch), cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_race)

@@ -1,0 +1,144 @@
+"""The card company is asked once for an order, whoever asks, and whatever it answers: late, twice or never."""
+
+import collections
+import concurrent.futures
+import datetime
+import uuid
+
+import pytest
+import requests
+
+from conftest import wait_for
+from partners import AMOUNT, CARD, Answer
+from test_030_payment_service import request, stored
+
+
+@pytest.fixture
+def at_once(system):
+    """at_once(path, body): ten requests at the same time; their answers."""
+    def post(path, body):
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            return list(pool.map(lambda _: system.payment.post(path, json=body), range(10)))
+    return post
+
+
+def ago(**kwargs):
+    return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**kwargs)
+
+
+def test_ten_at_once_are_one_request_to_the_company(system, partners, at_once):
+    partners.say("bill", Answer(202, {"transaction_id": str(uuid.uuid4())}, delay=0.5))
+    body = request()
+    order_id = body["metadata"]["order_id"]
+    assert [a.status_code for a in at_once("/v1/payments", body)] == [202] * 10
+    assert len(partners.calls_of("bill", order_id)) == 1
+    assert "attempt" not in stored(system, order_id)
+
+
+def test_ten_at_once_are_refused_by_one_answer(partners, at_once):
+    partners.say("bill", Answer(422, {"detail": "The card has expired"}, delay=0.5))
+    body = request()
+    answers = at_once("/v1/payments", body)
+    assert [a.status_code for a in answers] == [400] * 10
+    assert "The card has expired" in {a.json()["detail"] for a in answers}
+    assert len(partners.calls_of("bill", body["metadata"]["order_id"])) == 1
+
+
+def test_ten_reimbursements_at_once_are_one(system, partners, at_once):
+    body = request()
+    order_id = body["metadata"]["order_id"]
+    system.payment.post("/v1/payments", json=body)
+    system.callback(order_id, "paymentPaid")
+    partners.say("reimburse", Answer(202, {"transaction_id": str(uuid.uuid4())}, delay=0.5))
+    assert [a.status_code for a in at_once("/v1/payments/reimburse", body)] == [202] * 10
+    assert len(partners.calls_of("reimburse", order_id)) == 1
+
+
+def test_who_hangs_up_and_asks_again_finds_the_first_request_running(system, partners):
+    partners.say("bill", Answer(202, {"transaction_id": str(uuid.uuid4())}, delay=2, times=1))
+    body = request()
+    with pytest.raises(requests.exceptions.Timeout):
+        system.payment.post("/v1/payments", json=body, timeout=0.5)
+    assert system.payment.post("/v1/payments", json=body).status_code == 202
+    assert len({c.headers["Idempotency-Key"] for c in partners.calls_of("bill", body["metadata"]["order_id"])}) == 1
+    assert "attempt" not in stored(system, body["metadata"]["order_id"])
+
+
+def test_the_amount_is_the_first_one_whatever_customer_service_says_then(system, partners):
+    body = request()
+    order_id = body["metadata"]["order_id"]
+    partners.say("bill", Answer(503, {"detail": "later"}, times=1))
+    assert system.payment.post("/v1/payments", json=body).status_code == 500
+    partners.say("billing", Answer(201, {"amount": AMOUNT + 1, "billing_info": CARD}))
+    assert system.payment.post("/v1/payments", json=body).status_code == 202
+    system.callback(order_id, "paymentPaid")
+    assert system.payment.post("/v1/payments/reimburse", json=body).status_code == 202
+    bills = partners.calls_of("bill", order_id)
+    assert len(bills) >= 2
+    assert {c.json["amount"] for c in bills + partners.calls_of("reimburse", order_id)} == {AMOUNT}
+    assert stored(system, order_id)["amount"] == AMOUNT
+
+
+@pytest.mark.parametrize("path, route", [("/v1/payments", "bill"), ("/v1/payments/reimburse", "reimburse")])
+def test_a_callback_that_does_not_come_is_asked_for(system, partners, path, route):
+    body = request()
+    order_id = body["metadata"]["order_id"]
+    system.payment.post("/v1/payments", json=body)
+    if route == "reimburse":
+        system.callback(order_id, "paymentPaid")
+        system.payment.post(path, json=body)
+    assert system.payment.post(path, json=body).status_code == 202
+    assert len(partners.calls_of(route, order_id)) == 1
+    system.db.payments.update_one({"_id": order_id}, {"$set": {"asked": ago(minutes=3)}})
+    assert system.payment.post(path, json=body).status_code == 202
+    assert system.payment.post(path, json=body).status_code == 202
+    first, again = partners.calls_of(route, order_id)
+    assert first.headers["Idempotency-Key"] == again.headers["Idempotency-Key"]
+    assert first.json == again.json
+
+
+def test_an_attempt_that_died_is_taken_over_when_its_time_is_over(system, partners):
+    body = request()
+    order_id = body["metadata"]["order_id"]
+    partners.say("bill", Answer(503, {"detail": "later"}, times=1))
+    system.payment.post("/v1/payments", json=body)
+    wait_for(lambda: "attempt" not in stored(system, order_id), what="the lease's end")
+    system.db.payments.update_one({"_id": order_id}, {"$set": {"attempt": {"by": "dead", "until": ago(seconds=-1)}}})
+    answer = system.payment.post("/v1/payments", json=body)
+    assert answer.status_code == 202
+    assert len({c.headers["Idempotency-Key"] for c in partners.calls_of("bill", order_id)}) == 1
+
+
+class Company:
+    """A card company that takes every request, books once for a key, and answers some of them late, broken or not at all."""
+
+    def __init__(self, partners, faults):
+        self.partners, self.faults = partners, faults
+        self.booked = collections.defaultdict(dict)     # order: key: transaction
+
+    def answer(self, call):
+        order, key = call.json["caller_id"], call.headers["Idempotency-Key"]
+        fresh = key not in self.booked[order]
+        transaction = self.booked[order].setdefault(key, str(uuid.uuid4()))
+        fault = self.faults[(len(self.booked) - 1) % len(self.faults)] if fresh else None
+        return Answer(202, {"transaction_id": transaction}, delay=6.0 if fault == "late" else 0.0, close=fault == "never")
+
+
+def test_a_company_that_answers_late_twice_or_never_sees_one_charge_an_order(system, partners):
+    """Every tenth request: taken, but answered late, not at all, or followed by its callback twice, or by none at first."""
+    company = Company(partners, ["fine"] * 7 + ["late", "never", "fine"])
+    partners.say("bill", company.answer)
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda _: system.order.post("/v1/orders", json=system.payload()), range(30)))
+    assert {a.status_code for a in answers} <= {202, 400, 500}
+    assert len(company.booked) == 30
+    for number, (order_id, keys) in enumerate(list(company.booked.items())):
+        for _ in range(2 if number % 10 == 9 else 1):
+            system.callback(order_id, "paymentPaid", next(iter(keys.values())))
+    for order_id in company.booked:
+        wait_for(lambda: system.doc(order_id)["status"] == "deliveryScheduled"
+                 or partners.calls_of("reimburse", order_id), 40, f"{order_id} delivered or given back")
+    for order_id, keys in company.booked.items():
+        bills = partners.calls_of("bill", order_id)
+        assert list(keys) == [f"{order_id}-payment"] and len({c.json["amount"] for c in bills}) == 1
+        assert len({c.headers["Idempotency-Key"] for c in partners.calls_of("reimburse", order_id)}) <= 1
