@@ -56,17 +56,12 @@ static void batch_add(batch_t *batch, work_t *work, job_t *job)
     batch_op_t  *one = &batch->ops[batch->n];
     orderd_t    *orderd = work->orderd;
 
-    memset(one, 0, sizeof(*one));
     one->work = work;
     one->job = job;
-    one->op.id = work->id;
-    one->op.claim_by = orderd->token;
-    one->op.claim_ms = orderd->conf.claim;
+    serve_op(&work->serve, work->id, orderd->servers.token, orderd->conf.servers.claim, &one->op);
     if (job) {
         foodsvc_event_change(&job->event, foodsvc_time_now(), &one->op.change);
-    } else {
-        one->op.change = work->change;
-        one->op.release = work->release;
+        one->op.release = false;
     }
     batch->list[batch->n++] = &one->op;
 }
@@ -78,7 +73,7 @@ static void batch_fill(orderd_t *orderd, batch_t *batch)
         work_t  *work = ready_take(orderd);
         job_t   *job;
 
-        if (work->has_change) {
+        if (work->serve.has_change) {
             batch_add(batch, work, NULL);
             continue;
         }
@@ -134,7 +129,7 @@ static void bury_refused(batch_op_t *one)
     }
     jobs_prepend(&work->current, &rest);
     snprintf(reason, sizeof(reason), "%s is not legal for an order that is %s",
-             foodsvc_status_name(one->job->event.status), foodsvc_status_name(work->order->status));
+             foodsvc_status_name(one->job->event.status), foodsvc_status_name(work->serve.order->status));
     parking_bury(work->orderd, one->job, reason);
 }
 
@@ -163,7 +158,7 @@ static void work_unstorable(work_t *work, foodsvc_store_rc_e rc, const char *err
 {
     job_t  *job;
 
-    work->has_change = false;
+    work->serve.has_change = false;
     if (rc == FOODSVC_STORE_NOT_FOUND) {
         work->park = PARK_UNKNOWN_ORDER;
         snprintf(work->reason, sizeof(work->reason), "order %s does not exist", work->id);
@@ -182,7 +177,7 @@ static void work_unstorable(work_t *work, foodsvc_store_rc_e rc, const char *err
 /* All again, later: what was stored already will be found to be a duplicate. */
 static void work_again(work_t *work)
 {
-    if (!work->has_change) {
+    if (!work->serve.has_change) {
         jobs_prepend(&work->waiting, &work->current);
     }
     work_ready(work);
@@ -210,12 +205,7 @@ static void store_noted(orderd_t *orderd, bool away, const char *err)
 /* The work's ops are stored: its order is the last op's. */
 static void work_take_order(work_t *work, batch_op_t *ops, size_t n)
 {
-    foodsvc_order_free(work->order);
-    work->order = ops[n - 1].op.order;
-    ops[n - 1].op.order = NULL;
-    work->claimed = ops[n - 1].op.claimed;
-    work->stored_release = ops[n - 1].op.release;
-    work->has_change = false;
+    serve_stored(&work->serve, &ops[n - 1].op);
     for (size_t i = 0; i < n; i++) {
         count(work->orderd, &ops[i]);
         bury_refused(&ops[i]);
@@ -276,16 +266,16 @@ void batch_run(orderd_t *orderd)
     if (batch.n == 0) {
         return;
     }
-    foodsvc_store_orders_change(orderd->store, batch.list, batch.n);
+    foodsvc_store_orders_change(orderd->servers.store, batch.list, batch.n);
     orderd->stats.batches++;
 
     nworks = batch_judge(orderd, &batch, works);
     for (size_t i = 0; i < nworks; i++) {
-        orders[i] = works[i]->order;
+        orders[i] = works[i]->serve.order;
     }
-    cached = nworks == 0 || worker_cache_orders(orderd->cache, orders, nworks);
+    cached = nworks == 0 || worker_cache_orders(orderd->servers.cache, orders, nworks);
     for (size_t i = 0; i < nworks; i++) {
         works[i]->cache_missed = works[i]->cache_missed || !cached;
-        work_step(works[i]);
+        serve_step(&works[i]->serve);
     }
 }

@@ -18,7 +18,7 @@ void orderd_job_free(job_t *job)
 void orderd_finish(orderd_t *orderd, job_t *job)
 {
     orderd->stats.finished++;
-    if (job->message->connection == worker_amqp_connection(orderd->amqp) && !foodsvc_break("ack-before-store")) {
+    if (job->message->connection == worker_amqp_connection(orderd->servers.amqp) && !foodsvc_break("ack-before-store")) {
         worker_acks_done(&orderd->acks, job->message->tag);
     }
     orderd_job_free(job);
@@ -30,7 +30,7 @@ void orderd_acknowledge(orderd_t *orderd)
     uint64_t  tag;
     bool      multiple;
 
-    while (worker_acks_next(&orderd->acks, &tag, &multiple) && worker_amqp_ack(orderd->amqp, tag, multiple)) {
+    while (worker_acks_next(&orderd->acks, &tag, &multiple) && worker_amqp_ack(orderd->servers.amqp, tag, multiple)) {
         worker_acks_sent(&orderd->acks, tag, multiple);
     }
 }

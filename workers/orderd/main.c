@@ -12,41 +12,20 @@
 #define IDLE_MS     500     /* Redis, the counters and the like are looked after this often */
 
 
-/* Signals come as input of the loop. Blocked before any thread begins, so that all threads inherit it. */
-static int open_signals(void)
-{
-    sigset_t  set;
-
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-
 static void take_signals(orderd_t *orderd, int fd)
 {
     struct signalfd_siginfo  info;
 
     while (read(fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            orderd_reload(orderd);
+            worker_servers_reload(&orderd->servers);
         } else if (!orderd->stopping) {
             worker_log(WORKER_LOG_INFO, "stopping", worker_int("orders", orderd->nworks));
             orderd->stopping = true;
-            orderd->deadline = foodsvc_time_monotonic() + orderd->conf.term_timeout;
-            worker_amqp_stop(orderd->amqp);
+            orderd->deadline = foodsvc_time_monotonic() + orderd->conf.servers.term_timeout;
+            worker_amqp_stop(orderd->servers.amqp);
         }
     }
-}
-
-
-static int64_t sooner(int64_t wait, int64_t other)
-{
-    return other >= 0 && other < wait ? other : wait;
 }
 
 
@@ -60,7 +39,7 @@ static void log_stats(orderd_t *orderd, bool now)
         return;
     }
     orderd->logged = *stats;
-    orderd->stats_next = foodsvc_time_monotonic() + orderd->conf.stats;
+    orderd->stats_next = foodsvc_time_monotonic() + orderd->conf.servers.stats;
     worker_log(WORKER_LOG_INFO, "so far",
                worker_int("messages", stats->messages), worker_int("batches", stats->batches),
                worker_int("applied", stats->applied), worker_int("early", stats->early),
@@ -79,19 +58,19 @@ static bool all_done(const orderd_t *orderd)
 
 static void one_round(orderd_t *orderd, int signals)
 {
-    struct pollfd  fds[2] = { { .fd = signals }, { .fd = worker_amqp_fd(orderd->amqp) } };
-    int64_t        wait = sooner(IDLE_MS, worker_amqp_wait(orderd->amqp));
+    struct pollfd  fds[2] = { { .fd = signals }, { .fd = worker_amqp_fd(orderd->servers.amqp) } };
+    int64_t        wait = worker_sooner(IDLE_MS, worker_amqp_wait(orderd->servers.amqp));
 
-    wait = sooner(sooner(wait, batch_wait(orderd)), parking_wait(orderd));
-    worker_http_poll(orderd->http, fds, 2, owed_idle(orderd->owed) ? wait : 0);
+    wait = worker_sooner(worker_sooner(wait, batch_wait(orderd)), parking_wait(orderd));
+    worker_http_poll(orderd->servers.http, fds, 2, owed_idle(orderd->servers.owed) ? wait : 0);
     take_signals(orderd, signals);
-    worker_amqp_run(orderd->amqp);
-    worker_http_run(orderd->http);
+    worker_amqp_run(orderd->servers.amqp);
+    worker_http_run(orderd->servers.http);
     batch_run(orderd);
-    owed_run(orderd->owed);
+    owed_run(orderd->servers.owed);
     parking_run(orderd);
     orderd_acknowledge(orderd);
-    worker_cache_run(orderd->cache);
+    worker_cache_run(orderd->servers.cache);
     log_stats(orderd, false);
 }
 
@@ -99,12 +78,12 @@ static void one_round(orderd_t *orderd, int signals)
 int main(int argc, char **argv)
 {
     static orderd_t  orderd;
-    int              signals = open_signals();
+    int              signals = worker_signals_open();
 
     if (signals < 0 || !orderd_open(&orderd, argc, argv)) {
         return 1;
     }
-    worker_log(WORKER_LOG_INFO, "started", worker_text("version", FOODSVC_VERSION), worker_text("token", orderd.token));
+    worker_log(WORKER_LOG_INFO, "started", worker_text("version", FOODSVC_VERSION), worker_text("token", orderd.servers.token));
     while (!orderd.stopping || !all_done(&orderd)) {
         one_round(&orderd, signals);
     }

@@ -2,7 +2,7 @@
  * orderd: takes events from the queue OrderService, moves orders on, and does what they owe. One thread, one loop:
  *
  *   intake.c   a message -> an event, a job of its order's work (or a dead letter at once)
- *   work.c     the works: one for each order that is being served, with its jobs; the calls for what the order owes
+ *   work.c     the works: one for each order that is being served (serve.h), with its jobs
  *   batch.c    the ready works' changes -> one batch for MongoDB, one pipeline for Redis -> the works' next step
  *   parking.c  messages that can't be finished now, on their way into a retry queue or the dead-letter queue
  *   conf.c     settings;  main.c  the loop
@@ -22,25 +22,16 @@
 #include "foodsvc_codec.h"
 #include "foodsvc_store.h"
 #include "foodsvc_uuid.h"
-#include "owed.h"
+#include "serve.h"
 #include "worker_acks.h"
-#include "worker_amqp.h"
-#include "worker_cache.h"
-#include "worker_conf.h"
-#include "worker_http.h"
-#include "worker_urls.h"
+#include "worker_servers.h"
 
 #define ORDERD_NAME "foodsvc-orderd"
 
 typedef struct {
-    char    *mongo_url, *redis_url, *amqp_url, *api_key_file, *ca_file;
-    int      log_format, log_level;
-    int64_t  prefetch, heartbeat, partner_connections, max_answer;
-    int64_t  mongo_timeout, redis_timeout, amqp_timeout, partner_timeout;   /* ms, as all times */
-    int64_t  claim, term_timeout, stats;
+    worker_servers_conf_t servers;      /* first */
+    int64_t               prefetch;
 } orderd_conf_t;
-
-extern const worker_conf_program_t orderd_program;
 
 /*
  * Why a message is not finished now. Its word begins the reason in the headers; another kind starts counting
@@ -74,18 +65,11 @@ typedef struct {
 typedef struct work_s {
     char              id[FOODSVC_UUID_TEXT + 1];
     struct work_s    *hash_next, *ready_next;
-    bool              calling;
     jobs_t            waiting, current;
-    foodsvc_order_t  *order;            /* as last stored; NULL before */
-    unsigned          tried;            /* debts that were done or have failed in this round */
-    bool              claimed;          /* the order is ours to serve */
-    bool              stored_release;   /* the last change gave the claim back */
-    bool              has_change;       /* `change` is to be stored before anything else */
-    bool              release;          /* and gives the claim back */
-    foodsvc_change_t  change;
-    park_e            park;             /* how the round ends; PARK_NOT: finished */
+    serve_t           serve;            /* the order, and how far it is served */
+    park_e            park;             /* why the round ends before it was served; PARK_NOT: serve.rc says it */
     bool              cache_missed;
-    char              reason[FOODSVC_ERR];
+    char              reason[FOODSVC_ERR];      /* of `park` */
     struct orderd_s  *orderd;
 } work_t;
 
@@ -99,15 +83,8 @@ typedef struct parked_s parked_t;
 
 typedef struct orderd_s {
     orderd_conf_t     conf;
-    worker_conf_t    *conf_handle;
-    foodsvc_store_t  *store;
-    worker_cache_t   *cache;
-    worker_urls_t    *urls;
-    worker_http_t    *http;
-    owed_t           *owed;
-    worker_amqp_t    *amqp;
+    worker_servers_t  servers;
     worker_acks_t     acks;
-    char              token[FOODSVC_UUID_TEXT + 1];     /* claims are made in this name */
 
     work_t           *buckets[WORK_BUCKETS];
     size_t            nworks;
@@ -125,7 +102,6 @@ typedef struct orderd_s {
 
 /* --- conf.c --- */
 bool orderd_open(orderd_t *orderd, int argc, char **argv);
-void orderd_reload(orderd_t *orderd);
 void orderd_close(orderd_t *orderd);
 
 /* --- intake.c: the AMQP callbacks --- */
@@ -147,8 +123,6 @@ void jobs_prepend(jobs_t *jobs, jobs_t *front);
 /* Gives the job to its order's work. False: no memory. */
 bool work_take(orderd_t *orderd, job_t *job);
 void work_ready(work_t *work);
-/* After its changes are stored and cached: the next call, the next change, or the end of the round. */
-void work_step(work_t *work);
 /* Ends the round: jobs are parked (work->park) or finished; the work goes on with those waiting, or is freed. */
 void work_end(work_t *work);
 /* The messages are void (the connection is gone): drops jobs; what is being done is finished. */

@@ -221,7 +221,7 @@ void parking_run(orderd_t *orderd)
         list = parked->next;
         if (parked->when > now) {
             parked_add(orderd, parked, parked->when);
-        } else if (!worker_amqp_publish(orderd->amqp, &publish)) {
+        } else if (!worker_amqp_publish(orderd->servers.amqp, &publish)) {
             parked_add(orderd, parked, now + AGAIN_MS);
         }
     }

@@ -1,3 +1,4 @@
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +7,7 @@
 #include "orderd.h"
 #include "worker_log.h"
 
-static void work_call(work_t *work, unsigned owes);
+static const serve_owner_t owner;
 
 
 void jobs_init(jobs_t *jobs)
@@ -86,6 +87,8 @@ static work_t *work_get(orderd_t *orderd, const char *id)
         jobs_init(&work->waiting);
         jobs_init(&work->current);
         work->orderd = orderd;
+        work->serve.owner = &owner;
+        work->serve.owed = orderd->servers.owed;
         work->hash_next = *bucket;
         *bucket = work;
         orderd->nworks++;
@@ -116,7 +119,7 @@ static void work_free(work_t *work)
     work->orderd->nworks--;
     jobs_drop(&work->waiting);
     jobs_drop(&work->current);
-    foodsvc_order_free(work->order);
+    serve_free(&work->serve);
     free(work);
 }
 
@@ -128,7 +131,7 @@ bool work_take(orderd_t *orderd, job_t *job)
     if (work == NULL) {
         return false;
     }
-    jobs_add(&work->waiting, job);      /* a work that exists is ready or calling: it comes to its waiting jobs */
+    jobs_add(&work->waiting, job);      /* a work that exists is ready or being served: it comes to its waiting jobs */
     return true;
 }
 
@@ -137,7 +140,6 @@ void work_ready(work_t *work)
 {
     orderd_t  *orderd = work->orderd;
 
-    work->calling = false;
     work->ready_next = NULL;
     *orderd->ready_tail = work;
     orderd->ready_tail = &work->ready_next;
@@ -171,21 +173,31 @@ void works_free(orderd_t *orderd)
 
 void work_end(work_t *work)
 {
-    orderd_t  *orderd = work->orderd;
-    park_e     park = work->park ? work->park : work->cache_missed ? PARK_CACHE : PARK_NOT;
-    job_t     *job;
+    static const park_e  parks[] = { [SERVE_DONE] = PARK_NOT, [SERVE_BUSY] = PARK_BUSY,
+                                     [SERVE_REFUSED] = PARK_REFUSED, [SERVE_LATER] = PARK_PARTNER };
+    orderd_t            *orderd = work->orderd;
+    park_e               park = work->park;
+    const char          *reason = work->reason;
+    job_t               *job;
 
+    if (park == PARK_NOT) {
+        park = parks[work->serve.rc];
+        reason = work->serve.reason;
+    }
+    if (park == PARK_NOT && work->cache_missed) {
+        park = PARK_CACHE;
+        reason = "redis is away";
+    }
     while ((job = jobs_take(&work->current)) != NULL) {
         if (park) {
-            parking_park(orderd, job, park, work->park ? work->reason : "redis is away",
-                         work->order ? work->order->claim_until : 0);
+            parking_park(orderd, job, park, reason, work->serve.order ? work->serve.order->claim_until : 0);
         } else {
             orderd_finish(orderd, job);
         }
     }
     work->park = PARK_NOT;
-    work->cache_missed = work->claimed = work->has_change = false;
-    work->tried = 0;
+    work->cache_missed = false;
+    serve_again(&work->serve);
     if (work->waiting.head) {
         work_ready(work);
     } else {
@@ -194,55 +206,31 @@ void work_end(work_t *work)
 }
 
 
-/* The next thing to store is a change of ours. */
-static void work_change(work_t *work, const foodsvc_change_t *change, bool release)
+/* --- what serve.c tells --- */
+
+static work_t *work_of(serve_t *serve)
 {
-    work->change = *change;
-    work->has_change = true;
-    work->release = release;
-    work_ready(work);
+    return (work_t *) ((char *) serve - offsetof(work_t, serve));
 }
 
 
-/* A change that changes nothing, but takes or gives back the claim. */
-static void work_touch(work_t *work, bool release)
+static void serve_ready(serve_t *serve)
 {
-    foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_EVENT, .status = work->order->status,
-                                 .when = foodsvc_time_now() };
-
-    work_change(work, &change, release);
+    work_ready(work_of(serve));
 }
 
 
-static void work_failed(work_t *work, park_e park, const char *reason)
+static void serve_end(serve_t *serve)
 {
-    work->park = park;
-    snprintf(work->reason, sizeof(work->reason), "%s", reason);
+    work_end(work_of(serve));
 }
 
 
-/* Will the order owe more, when the change is stored? Only a guess: another process may have changed it meanwhile. */
-static bool owes_after(const work_t *work, const foodsvc_change_t *change)
+static void serve_called(serve_t *serve, const owed_result_t *result)
 {
-    foodsvc_order_t  *copy = foodsvc_order_copy(work->order);
-    bool              ok = true, owes;
+    work_t  *work = work_of(serve);
 
-    if (copy == NULL) {
-        return true;
-    }
-    foodsvc_order_decide(copy, change, &ok);
-    owes = (foodsvc_order_owes(copy) & ~work->tried) != 0;
-    foodsvc_order_free(copy);
-    return owes;
-}
-
-
-static void work_called(void *ctx, const owed_result_t *result)
-{
-    work_t    *work = ctx;
-    unsigned   owes;
-
-    work->tried |= result->what;
+    work->orderd->stats.called++;
     if (result->rc == OWED_DONE) {
         worker_log(WORKER_LOG_INFO, "did what the order owed", worker_text("order", work->id),
                    worker_text("owed", foodsvc_owes_name(result->what)));
@@ -250,57 +238,7 @@ static void work_called(void *ctx, const owed_result_t *result)
         worker_log(WORKER_LOG_WARN, "could not do what the order owes", worker_text("order", work->id),
                    worker_text("owes", foodsvc_owes_name(result->what)), worker_text("reason", result->reason));
     }
-    if (result->rc == OWED_DONE && result->has_change) {
-        work_change(work, &result->change, !owes_after(work, &result->change));
-        return;
-    }
-    /* a partner that may come back outweighs a refusal */
-    if (result->rc != OWED_DONE && work->park != PARK_PARTNER) {
-        work_failed(work, result->rc == OWED_LATER ? PARK_PARTNER : PARK_REFUSED, result->reason);
-    }
-    owes = foodsvc_order_owes(work->order) & ~work->tried;
-    if (owes) {
-        work_call(work, owes);
-    } else {
-        work_touch(work, true);
-    }
 }
 
 
-static void work_call(work_t *work, unsigned owes)
-{
-    work->calling = true;
-    work->orderd->stats.called++;
-    if (!owed_start(work->orderd->owed, work->order, owes & -owes, work_called, work)) {
-        work->tried |= owes;
-        work_failed(work, PARK_PARTNER, "no memory");
-        work_touch(work, true);
-    }
-}
-
-
-void work_step(work_t *work)
-{
-    unsigned  owes = foodsvc_order_owes(work->order) & ~work->tried;
-
-    if (owes == 0) {
-        if (work->claimed && !work->stored_release && work->tried) {
-            work_touch(work, true);     /* the guess was wrong: nothing is left to do under the claim */
-            return;
-        }
-        work_end(work);
-        return;
-    }
-    if (work->claimed) {
-        work_call(work, owes);
-        return;
-    }
-    if (work->stored_release) {
-        work_touch(work, false);        /* given back too early: there is more to do after all */
-        return;
-    }
-    if (work->park == PARK_NOT) {
-        work_failed(work, PARK_BUSY, "another process is doing what the order owes");
-    }
-    work_end(work);
-}
+static const serve_owner_t owner = { .ready = serve_ready, .end = serve_end, .called = serve_called };
