@@ -41,8 +41,9 @@ LIB       := $(BUILD)/lib/libfoodsvc.a
 MODULE    := $(BUILD)/modules/ngx_foodsvc_module.so
 LIB_SRCS  := $(wildcard libfoodsvc/*.c)
 COMMON_SRCS := $(wildcard workers/common/*.c)
-PROGRAMS  := foodsvc-orderd foodsvc-sim foodctl
+PROGRAMS  := foodsvc-orderd foodsvc-sweepd foodsvc-sim foodctl
 ORDERD_SRCS := $(wildcard workers/orderd/*.c)
+SWEEPD_SRCS := $(wildcard workers/sweepd/*.c)
 SIM_SRCS  := $(wildcard workers/sim/*.c)
 CTL_SRCS  := $(wildcard workers/foodctl/*.c)
 FUZZ_SRCS := $(wildcard t/fuzz/fuzz_*.c)
@@ -84,6 +85,7 @@ $(BUILD)/bin/$(1): $(call obj,$(2) $(COMMON_SRCS)) $(LIB)
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $$@ $$^ $(WORKER_LIBS) $(LIBS)
 endef
 $(eval $(call program,foodsvc-orderd,$(ORDERD_SRCS)))
+$(eval $(call program,foodsvc-sweepd,$(SWEEPD_SRCS)))
 $(eval $(call program,foodsvc-sim,$(SIM_SRCS)))
 $(eval $(call program,foodctl,$(CTL_SRCS)))
 
@@ -152,7 +154,7 @@ headers:
 # Setting up, running
 
 SYSTEM  = $(PYTHON) scripts/system
-export BUILD TOOLS RUN PARTNERS SPEED ORDERDS PORTS SANITIZE
+export BUILD TOOLS RUN PARTNERS SPEED ORDERDS SWEEPDS PORTS SANITIZE
 
 .PHONY: setup setup-tests
 setup:  ## install what is missing on this machine; make the development certificate, key and passwords

@@ -109,7 +109,7 @@ def orderd(settings):
 
 
 def sweepd(_settings):
-    """Has nothing to ask yet: it runs."""
+    """Nobody asks it anything: it is well when it runs."""
     return None
 
 

@@ -84,7 +84,7 @@ def _values(settings):
         "LOGS": os.path.join(settings.run, "logs"), "SECRETS": secrets, "TLS": tls,
         "NODE": (settings.prism() or "-")[0], "PRISM": (settings.prism() or "--")[1],
         "MONGOD": settings.mongod() or "mongod", "NGINX": settings.program("nginx") or "nginx",
-        "NGINX_ENV": nginx_env, "ORDERDS": settings.orderds, "SPEED": f"{settings.speed:g}",
+        "NGINX_ENV": nginx_env, "ORDERDS": settings.orderds, "SWEEPDS": settings.sweepds, "SPEED": f"{settings.speed:g}",
         "USER": pwd.getpwuid(os.getuid()).pw_name,
         # As root nginx would give its workers to somebody who may not read the run folder.
         "USER_LINE": f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.getuid() == 0 else "",
@@ -135,12 +135,12 @@ def rabbitmq_conf(settings):
             "disk_free_limit.absolute = 200MB\nlog.console = true\nlog.console.level = info\nlog.file = false\n")
 
 
-def orderd_conf(settings):
-    """conf/orderd.conf with this system's servers."""
+def worker_conf(settings, worker):
+    """conf/orderd.conf or conf/sweepd.conf with this system's servers."""
     values = _values(settings)
     wanted = {"mongo_url": values["MONGO_URL"], "redis_url": values["REDIS_URL"], "amqp_url": values["AMQP_URL"],
               "api_key_file": values["API_KEY_FILE"], "ca_file": values["CA_CERT"]}
-    return override(template("orderd.conf", ""), wanted)
+    return override(template(f"{worker}.conf", ""), wanted)
 
 
 def sim_conf(settings):
@@ -181,9 +181,9 @@ def run_folder(settings, programs):
         text = fill(template("nginx.dev.conf.in"), _values(settings), "nginx.dev.conf.in")
         files["nginx"] = ("nginx.conf", text, used, "modules/ngx_foodsvc_module.so")
     if "orderd" in programs:
-        files["orderd"] = ("orderd.conf", orderd_conf(settings), urls, "bin/foodsvc-orderd")
+        files["orderd"] = ("orderd.conf", worker_conf(settings, "orderd"), urls, "bin/foodsvc-orderd")
     if "sweepd" in programs:
-        files["sweepd"] = ("sweepd.conf", orderd_conf(settings), urls, "bin/foodsvc-sweepd")
+        files["sweepd"] = ("sweepd.conf", worker_conf(settings, "sweepd"), urls, "bin/foodsvc-sweepd")
     if "sim" in programs:
         files["sim"] = ("sim.conf", sim_conf(settings), urls, "bin/foodsvc-sim")
 

@@ -72,6 +72,7 @@ class Settings:
         self.partners = "sim"
         self.speed = DEFAULT_SPEED
         self.orderds = 1
+        self.sweepds = 1
         self.fingerprints = self.saved.get("fingerprints", {})
         self.sanitize = bool(env.get("SANITIZE"))
 
@@ -93,6 +94,7 @@ class Settings:
         self.partners = self.saved.get("partners", "sim")
         self.speed = self.saved.get("speed", DEFAULT_SPEED)
         self.orderds = self.saved.get("orderds", 1)
+        self.sweepds = self.saved.get("sweepds", 1)
         return self
 
     def as_wanted(self):
@@ -109,6 +111,7 @@ class Settings:
             raise Trouble("PARTNERS=prism: Prism is not installed; run: scripts/setup prism")
         self.speed = self._number("SPEED", DEFAULT_SPEED, float)
         self.orderds = self._number("ORDERDS", 1, int)
+        self.sweepds = self._number("SWEEPDS", 1, int)
         return self
 
     def _is_own(self, server, url):
@@ -147,7 +150,7 @@ class Settings:
     def save(self):
         """Keeps what as_saved reads."""
         keep = {"ports": self.ports, "given": self.given, "partners": self.partners, "speed": self.speed,
-                "orderds": self.orderds, "fingerprints": self.fingerprints}
+                "orderds": self.orderds, "sweepds": self.sweepds, "fingerprints": self.fingerprints}
         write_private(self.file, json.dumps(keep, indent=2) + "\n")
 
     def secret(self, name):

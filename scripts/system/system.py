@@ -96,8 +96,7 @@ class System:
             elif part == "prism" and settings.partners != "prism":
                 continue
             elif part not in available:
-                if part != "sweepd":
-                    complain(f"{part} is not built (make build): going on without it")
+                complain(f"{part} is not built (make build): going on without it")
                 continue
             elif part == "sim" and settings.partners == "none":
                 continue

@@ -154,6 +154,13 @@ static bool service_ready(service_t *service)
 }
 
 
+static owed_mood_e service_mood(const service_t *service)
+{
+    return service->failures < FAILURES_MAX ? OWED_CALL
+           : foodsvc_time_monotonic() < service->alone_until ? OWED_ALONE : OWED_PROBE;
+}
+
+
 static void service_note(owed_t *owed, const char *name, bool answered, const char *reason)
 {
     service_t  *service = service_find(owed, name);
@@ -393,6 +400,22 @@ void owed_run(owed_t *owed)
     while (owed->queue) {
         begin(dequeue(owed));
     }
+}
+
+
+owed_mood_e owed_mood(const owed_t *owed, foodsvc_owes_e what)
+{
+    owed_mood_e  mood = OWED_CALL, first = OWED_CALL;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (kinds[i].what == what) {
+            mood = service_mood(service_find((owed_t *) owed, kinds[i].service));
+        }
+    }
+    if (what == FOODSVC_OWES_DELIVERY) {
+        first = service_mood(service_find((owed_t *) owed, FOODSVC_CUSTOMER_SERVICE));
+    }
+    return mood > first ? mood : first;
 }
 
 

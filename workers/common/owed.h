@@ -59,6 +59,17 @@ bool owed_configure(owed_t *owed, const owed_conf_t *conf);
 bool owed_start(owed_t *owed, const foodsvc_order_t *order, foodsvc_owes_e what, owed_done_f done, void *ctx);
 /* Begins what was started; to be called in each round of the loop. */
 void owed_run(owed_t *owed);
+/*
+ * Would a debt of this kind be called now? PROBE: its service was away; one call may find out whether it is back. ALONE:
+ * not yet, it would be LATER at once.
+ */
+typedef enum {
+    OWED_CALL,
+    OWED_PROBE,
+    OWED_ALONE
+} owed_mood_e;
+
+owed_mood_e owed_mood(const owed_t *owed, foodsvc_owes_e what);
 /* Nothing is queued to begin? */
 bool owed_idle(const owed_t *owed);
 

@@ -11,6 +11,8 @@
 
 #define AT(member)      offsetof(worker_servers_conf_t, member)
 #define OPTIONS_MAX     64
+#define BACKOFF_FIRST   50      /* ms */
+#define BACKOFF_LAST    2000
 
 static bool mongo_url_check(const char *value, char *err, size_t errlen);
 
@@ -227,6 +229,32 @@ void worker_servers_close(worker_servers_t *servers)
     }
     curl_global_cleanup();
     worker_conf_close(servers->handle);
+}
+
+
+void worker_store_noted(worker_servers_t *servers, bool away, const char *reason)
+{
+    if (!away) {
+        if (servers->store_retry) {
+            worker_log(WORKER_LOG_INFO, "mongodb is back");
+        }
+        servers->store_retry = servers->store_backoff = 0;
+        return;
+    }
+    if (servers->store_retry == 0) {
+        worker_log(WORKER_LOG_WARN, "mongodb is away, waiting for it", worker_text("reason", reason));
+    }
+    servers->store_backoff = servers->store_backoff == 0 ? BACKOFF_FIRST
+                             : servers->store_backoff * 2 > BACKOFF_LAST ? BACKOFF_LAST : servers->store_backoff * 2;
+    servers->store_retry = foodsvc_time_monotonic() + servers->store_backoff;
+}
+
+
+int64_t worker_store_wait(const worker_servers_t *servers)
+{
+    int64_t  wait = servers->store_retry - foodsvc_time_monotonic();
+
+    return servers->store_retry && wait > 0 ? wait : 0;
 }
 
 

@@ -30,6 +30,7 @@ typedef struct {
     worker_http_t               *http;
     owed_t                      *owed;
     worker_amqp_t               *amqp;
+    int64_t                      store_retry, store_backoff;        /* monotonic; ms; 0: MongoDB answers */
     char                         token[FOODSVC_UUID_TEXT + 1];      /* claims are made in this name */
 } worker_servers_t;
 
@@ -48,6 +49,14 @@ bool worker_servers_open(worker_servers_t *servers, worker_amqp_conf_t *amqp);
 void worker_servers_reload(worker_servers_t *servers);
 /* After worker_http_close(), which ends the calls; fires what is still owed a callback. */
 void worker_servers_close(worker_servers_t *servers);
+
+/*
+ * Whether MongoDB answered a call: its being away and back is logged once each, and while it is away it is tried again
+ * after a backoff.
+ */
+void worker_store_noted(worker_servers_t *servers, bool away, const char *reason);
+/* ms until it may be called again. */
+int64_t worker_store_wait(const worker_servers_t *servers);
 
 /* SIGTERM, SIGINT, SIGHUP come as input of a signalfd; -1: failed. Before any thread begins, so that all inherit it. */
 int worker_signals_open(void);

@@ -11,9 +11,6 @@
 #include "orderd.h"
 #include "worker_log.h"
 
-#define BACKOFF_FIRST   50      /* ms */
-#define BACKOFF_LAST    2000
-
 typedef struct {
     foodsvc_store_change_op_t  op;
     work_t                    *work;
@@ -29,12 +26,7 @@ typedef struct {
 
 int64_t batch_wait(const orderd_t *orderd)
 {
-    int64_t  wait = orderd->store_retry - foodsvc_time_monotonic();
-
-    if (orderd->ready == NULL) {
-        return -1;
-    }
-    return orderd->store_retry && wait > 0 ? wait : 0;
+    return orderd->ready == NULL ? -1 : worker_store_wait(&orderd->servers);
 }
 
 
@@ -184,24 +176,6 @@ static void work_again(work_t *work)
 }
 
 
-static void store_noted(orderd_t *orderd, bool away, const char *err)
-{
-    if (!away) {
-        if (orderd->store_retry) {
-            worker_log(WORKER_LOG_INFO, "mongodb is back");
-        }
-        orderd->store_retry = orderd->store_backoff = 0;
-        return;
-    }
-    if (orderd->store_retry == 0) {
-        worker_log(WORKER_LOG_WARN, "mongodb is away, holding events", worker_text("reason", err));
-    }
-    orderd->store_backoff = orderd->store_backoff == 0 ? BACKOFF_FIRST
-                            : orderd->store_backoff * 2 > BACKOFF_LAST ? BACKOFF_LAST : orderd->store_backoff * 2;
-    orderd->store_retry = foodsvc_time_monotonic() + orderd->store_backoff;
-}
-
-
 /* The work's ops are stored: its order is the last op's. */
 static void work_take_order(work_t *work, batch_op_t *ops, size_t n)
 {
@@ -245,7 +219,7 @@ static size_t batch_judge(orderd_t *orderd, batch_t *batch, work_t **works)
             foodsvc_order_free(batch->ops[k].op.order);
         }
     }
-    store_noted(orderd, away, why);
+    worker_store_noted(&orderd->servers, away, why);
     return nworks;
 }
 

@@ -89,7 +89,6 @@ typedef struct orderd_s {
     work_t           *buckets[WORK_BUCKETS];
     size_t            nworks;
     work_t           *ready, **ready_tail;
-    int64_t           store_retry, store_backoff;       /* monotonic; ms; 0: MongoDB answers */
 
     parked_t         *parked, **parked_tail;            /* not yet sent */
     size_t            nparked;          /* with those not yet confirmed */

@@ -1,0 +1,298 @@
+"""What died processes and absent partners left undone is done by sweepd alone, once, and events that were stored are sent."""
+
+import datetime
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+import uuid
+
+import bson
+import bson.json_util
+import pytest
+import requests
+
+from conftest import wait_for
+from partners import Answer
+
+BUILD = os.environ["BUILD"]
+RUN = os.environ["RUN"]
+AGES = [f"--age-{name}=200ms" for name in (
+    "created", "payment-paid", "delivery-scheduled", "driver-available", "order-cancelled", "payment-failed", "reimbursed")]
+
+
+def make(target):
+    subprocess.run(["make", "-s", target], check=True, stdin=subprocess.DEVNULL, timeout=90)
+
+
+class Sweepd:
+    """One foodsvc-sweepd of the system under test, in a hurry."""
+
+    def __init__(self, log, *flags):
+        self.log = log
+        with open(log, "w", encoding="utf-8") as file:
+            self.process = subprocess.Popen(
+                [f"{BUILD}/bin/foodsvc-sweepd", f"--config={RUN}/sweepd.conf", "--interval=100ms", "--age-outbox=200ms",
+                 *AGES, *flags], stdin=subprocess.DEVNULL, stderr=file)
+        wait_for(lambda: "msg=started" in self.text() or self.process.poll() is not None, what="a start")
+
+    def text(self):
+        with open(self.log, encoding="utf-8") as file:
+            return file.read()
+
+    def lines(self, message, order_id=""):
+        return [line for line in self.text().splitlines() if f'msg="{message}"' in line and order_id in line]
+
+    def end(self):
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def sweepd(system, tmp_path):
+    """sweepd("--flag"...) starts one; at the end each has to end well."""
+    started = []
+
+    def start(*flags):
+        started.append(Sweepd(str(tmp_path / f"sweepd{len(started)}.log"), *flags))
+        return started[-1]
+    yield start
+    running = [one for one in started if one.process.poll() is None]
+    assert [one.end() for one in running] == [0] * len(running), "".join(one.text() for one in started)
+
+
+@pytest.fixture
+def without_orderd(system):
+    make("stop-orderd")
+    yield
+    make("start-orderd")
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def stored(system, status, ago=60, **changes):
+    """An order as the database has it, of somebody who keeps no owes_since."""
+    when = now() - datetime.timedelta(seconds=ago)
+    doc = {"_id": str(uuid.uuid4()), "items": [{"product": "Lasagna", "quantity": 1}], "status": status, "created": when,
+           "customer_id": bson.Binary(uuid.uuid4().bytes, 4), "kitchen_id": None, "delivery_id": None,
+           "updated": [] if status == "created" else [{"status": status, "when": when}], **changes}
+    system.db.orders.insert_one(doc)
+    return doc["_id"]
+
+
+def test_an_order_that_a_killed_nginx_left_is_billed_once(system, partners, sweepd, without_orderd):
+    customer = str(uuid.uuid4())
+    partners.say("billing", Answer(201, {}, delay=1.5, close=True, times=1))
+
+    def place():
+        try:
+            system.order.post("/v1/orders", json=system.payload(customer_id=customer))
+        except requests.RequestException:
+            pass                        # it is killed under the request
+    thread = threading.Thread(target=place)
+    thread.start()
+    wait_for(lambda: [c for c in partners.calls_of("billing") if customer in c.path], what="the billing's call")
+    make("kill-nginx")
+    thread.join()
+    make("start-nginx")
+    order = system.db.orders.find_one({"customer_id": bson.Binary(uuid.UUID(customer).bytes, 4)})
+    assert order["status"] == "created" and order["owes_since"] == order["created"]
+    assert partners.calls_of("bill", order["_id"]) == []
+    one = sweepd()
+    wait_for(lambda: partners.calls_of("bill", order["_id"]), 20, "the bill")
+    wait_for(lambda: one.lines("repaired an order", order["_id"]), what="the log")
+    assert "did=payment" in one.lines("repaired an order", order["_id"])[0]
+    time.sleep(0.5)                     # several sweeps: it has been asked for, and waits for the card company
+    assert len(partners.calls_of("bill", order["_id"])) == 1
+
+
+def test_a_delivery_that_a_killed_orderd_left_is_made_by_sweepd(system, partners, sweepd):
+    partners.say("delivery", Answer(202, {}, delay=2.0, close=True, times=1))
+    order = system.place()
+    system.callback(order["id"], "paymentPaid")
+    wait_for(lambda: partners.calls_of("delivery", order["id"]), what="the call")
+    make("kill-orderd")
+    try:
+        doc = system.doc(order["id"])
+        assert doc["status"] == "paymentPaid" and doc["owes_since"] == doc["updated"][-1]["when"]
+        one = sweepd()
+        time.sleep(0.5)
+        assert len(partners.calls_of("delivery", order["id"])) == 1         # the dead one's claim holds
+        system.db.orders.update_one({"_id": order["id"]}, {"$set": {"claim.until": now()}})
+        system.wait_status(order["id"], "deliveryScheduled", 20)
+        doc = system.doc(order["id"])
+        assert "owes_since" not in doc and "claim" not in doc
+        assert re.search(r"did=delivery was=paymentPaid is=deliveryScheduled stood_ms=\d+",
+                         one.lines("repaired an order", order["id"])[0])
+    finally:
+        make("start-orderd")
+    calls = partners.calls_of("delivery", order["id"])
+    assert len(calls) == 2 and len({call.headers["Idempotency-Key"] for call in calls}) == 1
+    system.queue.event(order["id"], "driverAvailable")
+    system.wait_status(order["id"], "cookingScheduled")                     # the killed one's event did no harm
+    assert len(partners.calls_of("delivery", order["id"])) == 2
+
+
+def test_a_refund_waits_for_paymentservice_and_follows_at_once(system, partners, sweepd):
+    order = system.paid()
+    make("stop-orderd")
+    url = system.db.service_urls.find_one({"_id": "PaymentService"})["url"]
+
+    def paymentservice_is(address):
+        system.db.service_urls.update_one({"_id": "PaymentService"}, {"$set": {"url": address}})
+        system.redis.delete("PaymentService")
+    try:
+        assert system.order.post(f"/v1/orders/{order['id']}/cancel").status_code == 202
+        paymentservice_is("https://127.0.0.1:1")
+        one = sweepd()
+        wait_for(lambda: partners.calls_of("delivery_cancel", system.doc(order["id"])["delivery_id"].hex()) or
+                 partners.calls_of("delivery_cancel"), what="the delivery's cancel")
+        wait_for(lambda: one.lines("could not do what an order owes", order["id"]), what="the refund's failure")
+        assert "owes=reimbursement" in one.lines("could not do what an order owes", order["id"])[0]
+        assert partners.calls_of("reimburse", order["id"]) == []
+        paymentservice_is(url)
+        wait_for(lambda: partners.calls_of("reimburse", order["id"]), 10, "the refund")
+        wait_for(lambda: set(system.doc(order["id"])["settled"]) == {"deliveryCancel", "reimbursement"}, what="settled")
+        assert "owes_since" not in system.doc(order["id"])
+        assert len(partners.calls_of("reimburse", order["id"])) == 1
+        assert len(partners.calls_of("delivery_cancel")) == 1
+    finally:
+        paymentservice_is(url)
+        make("start-orderd")
+
+
+def test_stored_events_are_relayed_once_and_in_their_order(system, sweepd):
+    receiver, order_id, marks = f"Receiver-{uuid.uuid4()}", str(uuid.uuid4()), [str(uuid.uuid4()) for _ in range(2)]
+    when = now() - datetime.timedelta(seconds=30)
+    metadata = {"receiver": receiver, "order_id": order_id, "customer_id": str(uuid.uuid4())}
+    system.db.payments.insert_one({
+        "_id": order_id, "metadata": metadata, "status": "reimbursed", "created": when,
+        "outbox": [{"id": marks[0], "status": "paymentPaid", "when": when},
+                   {"id": marks[1], "status": "reimbursed", "when": when}]})
+    one = sweepd()
+    wait_for(lambda: "outbox" not in system.db.payments.find_one({"_id": order_id}), what="the marks' end")
+    seen = []
+    while (message := system.queue.take(receiver)) is not None:
+        seen.append((message[1].message_id, bson.json_util.loads(message[0])["status"], message[1].delivery_mode))
+        assert bson.json_util.loads(message[0])["metadata"] == metadata
+    assert seen == [(marks[0], "paymentPaid", 2), (marks[1], "reimbursed", 2)]
+    time.sleep(0.5)
+    assert system.queue.take(receiver) is None
+    assert len(one.lines("relayed an event", order_id)) == 2
+
+
+def test_a_callback_without_rabbitmq_and_without_its_nginx(system, sweepd, partners):
+    """Stored, answered 201, and then nginx is killed before the broker is back: the mark alone knows of the event."""
+    order = system.place()
+    make("stop-rabbit")
+    assert system.callback(order["id"], "paymentPaid").status_code == 201
+    make("kill-nginx")
+    make("start-nginx")
+    one = sweepd()
+    make("start-rabbit")
+    system.wait_status(order["id"], "deliveryScheduled", 30)
+    assert one.lines("relayed an event", order["id"]) or system.db.payments.find_one({"_id": order["id"]}).get("outbox")
+    assert len(partners.calls_of("delivery", order["id"])) == 1
+
+
+def test_two_sweepd_do_each_debt_once(system, partners, sweepd, without_orderd):
+    ids = [stored(system, "paymentPaid") for _ in range(40)]
+    partners.say("delivery", None)
+    both = [sweepd(), sweepd()]
+    for order_id in ids:
+        system.wait_status(order_id, "deliveryScheduled", 20)
+    assert [len(partners.calls_of("delivery", order_id)) for order_id in ids] == [1] * len(ids)
+    repaired = [sum(bool(one.lines("repaired an order", order_id)) for one in both) for order_id in ids]
+    assert repaired == [1] * len(ids)
+
+
+def test_orders_of_the_original_are_found_and_ancient_ones_left(system, partners, sweepd, without_orderd):
+    owing, ancient = stored(system, "driverAvailable"), stored(system, "paymentPaid", ago=90000)
+    done = stored(system, "paymentPaid", delivery_id=bson.Binary(uuid.uuid4().bytes, 4))
+    sweepd()
+    wait_for(lambda: system.doc(owing)["kitchen_id"], 20, "the kitchen")
+    assert "owes_since" not in system.doc(owing)
+    assert system.doc(ancient)["status"] == "paymentPaid" and partners.calls_of("delivery", ancient) == []
+    assert partners.calls_of("delivery", done) == [] and "claim" not in system.doc(done)
+
+
+def test_a_partner_that_refuses_is_not_hammered(system, partners, sweepd, without_orderd):
+    partners.say("kitchen", Answer(422, {"detail": "closed"}))
+    order_id = stored(system, "driverAvailable", delivery_id=bson.Binary(uuid.uuid4().bytes, 4))
+    one = sweepd()
+    wait_for(lambda: one.lines("could not do what an order owes", order_id), 20, "the refusal")
+    time.sleep(1.0)                     # ten sweeps
+    assert len(partners.calls_of("kitchen", order_id)) == 1
+    assert "KitchenService answered 422: closed" in one.lines("could not do what an order owes", order_id)[0]
+    assert "claim" not in system.doc(order_id)
+
+
+def test_the_cache_has_what_was_repaired(system, sweepd, without_orderd):
+    order_id = stored(system, "paymentPaid")
+    assert system.show(order_id)["status"] == "paymentPaid"         # it is in the cache now
+    sweepd()
+    system.wait_status(order_id, "deliveryScheduled", 20)
+    wait_for(lambda: b'"deliveryScheduled"' in system.redis.get(order_id), what="the cached order")
+
+
+def test_sigterm_finishes_what_is_in_flight(system, partners, sweepd, without_orderd):
+    delivery = str(uuid.uuid4())
+    order_id = stored(system, "paymentPaid")
+    partners.say("delivery", Answer(202, {"delivery_id": delivery, "status": "deliveryScheduled"}, delay=1.0, times=1))
+    one = sweepd()
+    wait_for(lambda: partners.calls_of("delivery", order_id), 20, "the call")
+    assert one.end() == 0
+    assert system.doc(order_id)["status"] == "deliveryScheduled"
+    assert str(uuid.UUID(bytes=bytes(system.doc(order_id)["delivery_id"]))) == delivery
+    assert "claim" not in system.doc(order_id)
+    assert len(one.lines("repaired an order", order_id)) == 1
+
+
+def test_it_waits_for_each_server_and_goes_on(system, sweepd, without_orderd):
+    one = sweepd("--mongo-timeout=300ms")
+    for server in ("mongo", "redis", "rabbit"):
+        make(f"stop-{server}")
+        time.sleep(1.0)
+        assert one.process.poll() is None
+        make(f"start-{server}")
+        order_id = stored(system, "paymentPaid")
+        wait_for(lambda order_id=order_id: system.doc(order_id)["status"] == "deliveryScheduled", 20, f"work after {server}")
+    assert len(one.lines("mongodb is away, waiting for it")) == 1 and len(one.lines("mongodb is back")) == 1
+    wait_for(lambda: system.order.get("/health", key=False).status_code == 200, 20, "a healthy system")
+
+
+def test_sighup_brings_new_ages(system, sweepd, without_orderd, tmp_path):
+    conf = tmp_path / "sweepd.conf"
+    with open(f"{RUN}/sweepd.conf", encoding="utf-8") as file:
+        text = file.read()
+    conf.write_text(text.replace("#age_in_transit = 15s", "age_in_transit = 1h"))
+    one = sweepd(f"--config={conf}")
+    order_id = stored(system, "inTransit", ago=600)         # and no kitchen was ever heard of
+    time.sleep(1.0)                                         # ten sweeps
+    assert system.doc(order_id)["kitchen_id"] is None
+    conf.write_text(text.replace("#age_in_transit = 15s", "age_in_transit = soon"))
+    one.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "age_in_transit" in "".join(one.lines("the configuration was not taken, going on with the old one")),
+             what="the refusal")
+    conf.write_text(text.replace("#age_in_transit = 15s", "age_in_transit = 100ms"))
+    one.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: system.doc(order_id)["kitchen_id"], 20, "the kitchen")
+
+
+@pytest.mark.parametrize("flags, told", [
+    (["--age-created=soon"], "age"), (["--interval=1ms"], "interval"), (["--orders=0"], "orders"),
+    (["--claim=5s"], "claim (5000 ms) must be more than twice partner_timeout (10000 ms)"),
+    (["--config=/nowhere/sweepd.conf"], "/nowhere/sweepd.conf"), (["--mongo-url=http://x"], "mongo"),
+    (["--api-key-file=/nowhere/key"], "/nowhere/key")])
+def test_a_bad_setting_is_named(flags, told):
+    result = subprocess.run([f"{BUILD}/bin/foodsvc-sweepd", "--check", *flags], capture_output=True, text=True, check=False,
+                            timeout=20)
+    assert result.returncode == 2 and told in result.stderr, result
+    good = subprocess.run([f"{BUILD}/bin/foodsvc-sweepd", "--check", f"--config={RUN}/sweepd.conf"], check=False, timeout=20,
+                          capture_output=True, text=True)
+    assert good.returncode == 0, good

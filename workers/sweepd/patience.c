@@ -1,0 +1,52 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "foodsvc_time.h"
+#include "sweepd.h"
+
+
+static size_t slot_of(const char *id)
+{
+    uint32_t  hash = 2166136261U;
+
+    for (const char *c = id; *c; c++) {
+        hash = (hash ^ (unsigned char) *c) * 16777619U;
+    }
+    return hash % PATIENCE_SLOTS;
+}
+
+
+int64_t patience_left(const patience_t *patience, const char *id)
+{
+    const patience_slot_t  *slot = &patience->slots[slot_of(id)];
+    int64_t                 left = slot->next - foodsvc_time_monotonic();
+
+    return strcmp(slot->id, id) == 0 && left > 0 ? left : 0;
+}
+
+
+void patience_wait(patience_t *patience, const char *id, int64_t first, int64_t last)
+{
+    patience_slot_t  *slot = &patience->slots[slot_of(id)];
+    int64_t           wait = first;
+
+    if (strcmp(slot->id, id) != 0) {
+        snprintf(slot->id, sizeof(slot->id), "%s", id);
+        slot->tries = 0;
+    }
+    for (unsigned i = 0; i < slot->tries && wait < last; i++) {
+        wait *= 2;
+    }
+    slot->tries++;
+    slot->next = foodsvc_time_monotonic() + (wait < last ? wait : last);
+}
+
+
+void patience_forget(patience_t *patience, const char *id)
+{
+    patience_slot_t  *slot = &patience->slots[slot_of(id)];
+
+    if (strcmp(slot->id, id) == 0) {
+        slot->id[0] = '\0';
+    }
+}
