@@ -1,4 +1,4 @@
-# The workers: foodsvc-orderd, foodsvc-sim, and foodctl. The command says which.
+# The workers: foodsvc-orderd, foodsvc-sweepd, foodsvc-sim, and foodctl. The command says which.
 #
 # Built from the root of the repository: docker build -f docker/workers.Dockerfile -t foodsvc/workers .
 # BASE may be any Debian 12, a local one for instance.
@@ -34,8 +34,8 @@ RUN apt-get update \
     && install -d -o foodsvc -g foodsvc -m 0700 /var/lib/foodsvc
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY LICENSE /usr/share/doc/foodsvc/
-COPY conf/orderd.conf conf/sim.conf /etc/foodsvc/
+COPY conf/orderd.conf conf/sweepd.conf conf/sim.conf /etc/foodsvc/
 # A library that is missing here is found now, not at the first start.
-RUN foodsvc-orderd --version && foodsvc-sim --version && foodctl --version
+RUN foodsvc-orderd --version && foodsvc-sweepd --version && foodsvc-sim --version && foodctl --version
 USER 10001:10001
 CMD ["foodsvc-orderd", "--config", "/etc/foodsvc/orderd.conf"]

@@ -15,8 +15,8 @@
  * the claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over. A claim
  * for longer than anybody may claim is none (a clock was wrong): no debt waits for it.
  *
- * owes_since. Every order that owes something says so in its document, with the time since when; so what was left undone
- * is found by an index (foodsvc_store_orders_owing).
+ * owes_since. Every order that owes something says so in its document, with the time since when; so what was left
+ * undone is found by an index (foodsvc_store_orders_owing).
  *
  * Idempotency keys. A request with an Idempotency-Key has a record {_id, fingerprint, order_id, until, created}, stored
  * before the order is: the order's id is chosen once, by the first attempt, and every later one uses the same, so that
@@ -136,7 +136,7 @@ void foodsvc_store_page_clear(foodsvc_store_page_t *page);     /* frees orders a
 typedef struct {
     foodsvc_status_e  status;
     int64_t           before;       /* ms: they owe since then or longer */
-    bool              claimed;      /* also those that somebody has claimed; else a page may have fewer than its limit */
+    bool              claimed;      /* also those that somebody has claimed; without them a page may be shorter */
     /* Instead of all this: those of the status without owes_since, by their ids. They owe nothing, or another
        implementation wrote them, and foodsvc_order_owes() and foodsvc_order_since() tell. */
     bool              unmarked;

@@ -1,6 +1,6 @@
 /*
- * Orders page by page, in the order of an index. A page begins where the one before ended: at a place in the index, given
- * to the server as `min`, so that no page costs more than its own documents, however many lie before it.
+ * Orders page by page, in the order of an index. A page begins where the one before ended: at a place in the index,
+ * given to the server as `min`, so that no page costs more than its own documents, however many lie before it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,8 @@
 #define CODE_BAD_VALUE  2       /* what the server says to a hint of an index that isn't there */
 
 /*
- * The place of a document in the index: its raw values, a missing one counting as null, as the index has it. NULL: none:
- * a list is indexed by its members, so it has no place of its own to go on from.
+ * The place of a document in the index: its raw values, a missing one counting as null, as the index has it. NULL:
+ * none: a list is indexed by its members, so it has no place of its own to go on from.
  */
 static bson_t *place_of(const foodsvc_store_paging_t *paging, const bson_t *doc)
 {

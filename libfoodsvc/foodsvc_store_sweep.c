@@ -1,10 +1,10 @@
 /*
  * Orders that stand and owe something, for who does what others left undone.
  *
- * Our own writes keep owes_since in each order that owes something, so the index {status, owes_since, _id} has them in
- * the order of their age. Another implementation writes no such field: in the index its orders lie under null, among our
- * own that owe nothing. They are walked by _id; whether they owe something only their documents tell. The index is not a
- * partial one, which would be smaller, because of that walk.
+ * Our own writes keep owes_since in each order that owes something, so the index {status, owes_since, _id} has them
+ * in the order of their age. Another implementation writes no such field: in the index its orders lie under null,
+ * among our own that owe nothing. They are walked by _id; whether they owe something only their documents tell. The
+ * index is not a partial one, which would be smaller, because of that walk.
  */
 #include "foodsvc_store_int.h"
 #include "foodsvc_time.h"

@@ -1,4 +1,4 @@
-"""What died processes and absent partners left undone is done by sweepd alone, once, and events that were stored are sent."""
+"""What dead processes and absent partners left undone is done by sweepd alone, once; events that were stored are sent."""
 
 import datetime
 import os
@@ -20,7 +20,8 @@ from partners import Answer
 BUILD = os.environ["BUILD"]
 RUN = os.environ["RUN"]
 AGES = [f"--age-{name}=200ms" for name in (
-    "created", "payment-paid", "delivery-scheduled", "driver-available", "order-cancelled", "payment-failed", "reimbursed")]
+    "created", "payment-paid", "delivery-scheduled", "driver-available", "order-cancelled", "payment-failed",
+    "reimbursed")]
 
 
 def make(target):
@@ -240,6 +241,19 @@ def test_the_cache_has_what_was_repaired(system, sweepd, without_orderd):
     wait_for(lambda: b'"deliveryScheduled"' in system.redis.get(order_id), what="the cached order")
 
 
+def test_the_cache_has_what_was_repaired_without_redis_by_a_sweepd_that_is_killed(system, sweepd):
+    order_id = stored(system, "driverAvailable")
+    assert system.show(order_id)["status"] == "driverAvailable"
+    make("stop-redis")
+    one = sweepd()
+    wait_for(lambda: system.doc(order_id)["status"] == "cookingScheduled", 20, "the kitchen")
+    wait_for(lambda: one.lines("repaired an order", order_id), what="the end of it")
+    one.process.kill()
+    one.process.wait(10)
+    make("start-redis")                             # it has saved the old entry, and comes back with it
+    system.wait_status(order_id, "cookingScheduled", 30)
+
+
 def test_sigterm_finishes_what_is_in_flight(system, partners, sweepd, without_orderd):
     delivery = str(uuid.uuid4())
     order_id = stored(system, "paymentPaid")
@@ -261,7 +275,7 @@ def test_it_waits_for_each_server_and_goes_on(system, sweepd, without_orderd):
         assert one.process.poll() is None
         make(f"start-{server}")
         order_id = stored(system, "paymentPaid")
-        wait_for(lambda order_id=order_id: system.doc(order_id)["status"] == "deliveryScheduled", 20, f"work after {server}")
+        system.wait_status(order_id, "deliveryScheduled", 30)
     assert len(one.lines("mongodb is away, waiting for it")) == 1 and len(one.lines("mongodb is back")) == 1
     wait_for(lambda: system.order.get("/health", key=False).status_code == 200, 20, "a healthy system")
 

@@ -1,4 +1,4 @@
-"""`make install`, staged: what lies in the folder is a system whose configuration nginx and orderd accept, and whose
+"""`make install`, staged: what lies in the folder is a system whose configuration nginx and the workers accept, and whose
 units give away nothing that they need not."""
 
 import os
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
-UNITS = ("foodsvc-nginx.service", "foodsvc-orderd@.service")
+UNITS = ("foodsvc-nginx.service", "foodsvc-orderd@.service", "foodsvc-sweepd.service")
 
 
 def install(folder):
@@ -53,13 +53,15 @@ def test_nginx_accepts_the_installed_configuration(staged, tmp_path):
     result = subprocess.run([nginx, "-e", "stderr", "-t", "-c", etc / "nginx.conf"], capture_output=True, text=True,
                             check=False, timeout=60)
     assert result.returncode == 0, result.stderr
-    orderd = (etc / "orderd.conf").read_text()
-    (etc / "orderd.conf").write_text(orderd.replace("/etc/foodsvc", str(etc)))
-    result = subprocess.run([os.path.join(BUILD, "bin/foodsvc-orderd"), "--config", etc / "orderd.conf", "--check"],
-                            capture_output=True, text=True, check=False, timeout=60)
-    assert result.returncode == 0, result.stderr
-    for name in ("mongo_url", "redis_url", "amqp_url"):
-        assert re.search(rf"(?m)^{name} = file:", orderd)
+    for worker in ("orderd", "sweepd"):
+        conf = etc / f"{worker}.conf"
+        text = conf.read_text()
+        conf.write_text(text.replace("/etc/foodsvc", str(etc)))
+        result = subprocess.run([os.path.join(BUILD, f"bin/foodsvc-{worker}"), "--config", conf, "--check"],
+                                capture_output=True, text=True, check=False, timeout=60)
+        assert result.returncode == 0, result.stderr
+        for name in ("mongo_url", "redis_url", "amqp_url"):
+            assert re.search(rf"(?m)^{name} = file:", text)
 
 
 def test_a_changed_configuration_is_kept(staged):

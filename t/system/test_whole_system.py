@@ -36,7 +36,7 @@ def test_status_says_that_all_is_well(system):
     assert "both services say that all is well" in result.stdout
 
 
-@pytest.mark.parametrize("part", ["nginx", "orderd", "sim"])
+@pytest.mark.parametrize("part", ["nginx", "orderd", "sweepd", "sim"])
 def test_a_service_is_killed_started_and_stopped(system, part):
     for end in ("kill", "stop"):
         assert system(end, part).returncode == 0
@@ -45,7 +45,7 @@ def test_a_service_is_killed_started_and_stopped(system, part):
         result = system("start", part)
         assert result.returncode == 0, result.stderr
     variables = system.variables()
-    pids = {"nginx": variables["NGINX_PID"], "orderd": variables["ORDERD_PIDS"]}
+    pids = {"nginx": variables["NGINX_PID"], "orderd": variables["ORDERD_PIDS"], "sweepd": variables["SWEEPD_PID"]}
     if part in pids:
         assert pids[part] == system("pid", part).stdout.strip() != ""
 
@@ -86,10 +86,11 @@ def test_a_state_that_cannot_be_kept_is_found_by_check(tmp_path, state, says):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_orderd(system):
-    result = system("up", ORDERDS="2")
+def test_several_workers(system):
+    result = system("up", ORDERDS="2", SWEEPDS="3")
     assert result.returncode == 0, result.stderr
     assert len(system.variables()["ORDERD_PIDS"].split()) == 2
+    assert len(system.variables()["SWEEPD_PID"].split()) == 3
 
 
 def test_a_worker_that_dies_at_its_start_is_told_with_its_last_words(system):

@@ -1,4 +1,4 @@
-/* Orders that owe something: owes_since follows every write, and its index finds them by age, bounded, and others' too. */
+/* Orders that owe something: owes_since follows every write, and its index finds them by age, bounded. */
 #include "store.h"
 
 #define OLD     86400000        /* ms since 1970: older than what any other test leaves */

@@ -60,8 +60,8 @@ bool owed_start(owed_t *owed, const foodsvc_order_t *order, foodsvc_owes_e what,
 /* Begins what was started; to be called in each round of the loop. */
 void owed_run(owed_t *owed);
 /*
- * Would a debt of this kind be called now? PROBE: its service was away; one call may find out whether it is back. ALONE:
- * not yet, it would be LATER at once.
+ * Would a debt of this kind be called now? PROBE: its service was away; one call may find out whether it is back.
+ * ALONE: not yet, it would be LATER at once.
  */
 typedef enum {
     OWED_CALL,

@@ -6,8 +6,8 @@
 #include "orderd.h"
 
 static const worker_conf_option_t options[] = {
-    { .key = "prefetch", .type = WORKER_CONF_INT, .offset = offsetof(orderd_conf_t, prefetch), .value = "256", .min = 1, .max = 10000,
-      .help = "messages held unacknowledged" },
+    { .key = "prefetch", .type = WORKER_CONF_INT, .offset = offsetof(orderd_conf_t, prefetch), .value = "256", .min = 1,
+      .max = 10000, .help = "messages held unacknowledged" },
     { .key = NULL }
 };
 

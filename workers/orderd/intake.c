@@ -18,7 +18,9 @@ void orderd_job_free(job_t *job)
 void orderd_finish(orderd_t *orderd, job_t *job)
 {
     orderd->stats.finished++;
-    if (job->message->connection == worker_amqp_connection(orderd->servers.amqp) && !foodsvc_break("ack-before-store")) {
+    if (job->message->connection == worker_amqp_connection(orderd->servers.amqp)
+        && !foodsvc_break("ack-before-store"))
+    {
         worker_acks_done(&orderd->acks, job->message->tag);
     }
     orderd_job_free(job);

@@ -83,7 +83,8 @@ int main(int argc, char **argv)
     if (signals < 0 || !orderd_open(&orderd, argc, argv)) {
         return 1;
     }
-    worker_log(WORKER_LOG_INFO, "started", worker_text("version", FOODSVC_VERSION), worker_text("token", orderd.servers.token));
+    worker_log(WORKER_LOG_INFO, "started", worker_text("version", FOODSVC_VERSION),
+               worker_text("token", orderd.servers.token));
     while (!orderd.stopping || !all_done(&orderd)) {
         one_round(&orderd, signals);
     }

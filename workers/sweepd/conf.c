@@ -27,7 +27,7 @@ static const worker_conf_option_t options[] = {
     AGE("cooking_done", COOKING_DONE, "the same"),
     AGE("picked_up", PICKED_UP, "the same"),
     AGE("in_transit", IN_TRANSIT, "the same"),
-    AGE("order_cancelled", ORDER_CANCELLED, "of one whose delivery is to be cancelled, or whose money to be given back"),
+    AGE("order_cancelled", ORDER_CANCELLED, "of one whose delivery is to be cancelled, or money given back"),
     AGE("payment_failed", PAYMENT_FAILED, "of one that was paid after all, and whose money is to be given back"),
     AGE("reimbursed", REIMBURSED, "of one whose delivery is to be cancelled"),
     { .key = NULL }
@@ -35,8 +35,8 @@ static const worker_conf_option_t options[] = {
 
 static const worker_conf_program_t program = {
     .name = SWEEPD_NAME,
-    .about = "Does what orders owe and nobody did, because a process died or a partner was away, and relays events that "
-             "were stored and not sent. Any number may run. SIGTERM stops it cleanly, SIGHUP makes it read its "
+    .about = "Does what orders owe and nobody did, because a process died or a partner was away, and relays events "
+             "that were stored and not sent. Any number may run. SIGTERM stops it cleanly, SIGHUP makes it read its "
              "configuration again.",
     .options = options,
     .size = sizeof(sweepd_conf_t)

@@ -1,8 +1,9 @@
 /*
  * A sweep asks for each status's orders that owe something for longer than its age, the oldest first, by pages of the
- * index; it ends when there are no more, when as many orders are being served as may be, or after PAGES of a status: then
- * the next sweep goes on there, so that many orders that have to wait don't hide the others. It ends with one page of the
- * orders that carry no owes_since, status after status: another implementation wrote them, or they owe nothing.
+ * index; it ends when there are no more, when as many orders are being served as may be, or after PAGES of a status:
+ * then the next sweep goes on there, so that many orders that have to wait don't hide the others. It ends with one
+ * page of the orders that carry no owes_since, status after status: another implementation wrote them, or they owe
+ * nothing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,8 @@ static bool sweep_page(sweepd_t *sweepd, const foodsvc_store_owing_t *owing, bso
     worker_store_noted(&sweepd->servers, page.rc == FOODSVC_STORE_UNAVAILABLE, page.err);
     if (page.rc != FOODSVC_STORE_OK) {
         if (page.rc != FOODSVC_STORE_UNAVAILABLE) {
-            worker_log(WORKER_LOG_WARN, "orders that owe something can't be looked for", worker_text("reason", page.err));
+            worker_log(WORKER_LOG_WARN, "orders that owe something can't be looked for",
+                       worker_text("reason", page.err));
         }
         return false;
     }

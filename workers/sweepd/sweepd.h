@@ -1,6 +1,6 @@
 /*
- * sweepd: does what is owed and was left undone, because a process died or a partner or server was away. One thread, one
- * loop:
+ * sweepd: does what is owed and was left undone, because a process died or a partner or server was away. One thread,
+ * one loop:
  *
  *   sweep.c    asks MongoDB, status by status, for orders that have owed something for longer than their state's age
  *   work.c     serves them (serve.h), a bounded number at a time: claim, call, store, cache
@@ -8,14 +8,14 @@
  *   patience.c who has been tried in vain, and when it may be tried again
  *   conf.c     settings;  main.c  the loop
  *
- * Nothing here is the only one to do it: orderd does the same when an event comes, another sweepd may run beside this one.
- * Who may call for an order is decided by the claim, a conditional write; what is called carries an idempotency key; an
- * event that is published twice has one message_id and one effect.
+ * Nothing here is the only one to do it: orderd does the same when an event comes, another sweepd may run beside this
+ * one. Who may call for an order is decided by the claim, a conditional write; what is called carries an idempotency
+ * key; an event that is published twice has one message_id and one effect.
  *
- * Work is bounded: pages of the index, at most `orders` served at a time. While a service is away (owed_mood) one order
- * probes it now and then, and the others are not even claimed; when the probe succeeds they follow at once, without
- * waiting for the next interval. A single order that fails waits longer each time, up to some seconds (a partner may come
- * back at any moment), a refused one up to some minutes.
+ * Work is bounded: pages of the index, at most `orders` served at a time. While a service is away (owed_mood) one
+ * order probes it now and then, and the others are not even claimed; when the probe succeeds they follow at once,
+ * without waiting for the next interval. A single order that fails waits longer each time, up to some seconds (a
+ * partner may come back at any moment), a refused one up to some minutes.
  */
 #ifndef SWEEPD_H
 #define SWEEPD_H

@@ -1,13 +1,14 @@
 /*
  * A work lives from the moment its order is found until serve.c says `end`. What a partner has answered is stored
- * whatever it takes: while MongoDB is away the work waits. A claim that could not be stored is given up instead: nothing
- * was done yet, and the next sweep finds the order again.
+ * whatever it takes: while MongoDB is away the work waits. A claim that could not be stored is given up instead:
+ * nothing was done yet, and the next sweep finds the order again.
  */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "foodsvc_names.h"
 #include "foodsvc_time.h"
 #include "sweepd.h"
 #include "worker_log.h"
@@ -78,7 +79,8 @@ static void log_end(const work_t *work, unsigned owes)
 
     if (work->did) {
         worker_log(WORKER_LOG_INFO, "repaired an order", worker_text("order", work->id),
-                   worker_text("did", debts_text(work->did, did)), worker_text("was", foodsvc_status_name(work->status)),
+                   worker_text("did", debts_text(work->did, did)),
+                   worker_text("was", foodsvc_status_name(work->status)),
                    worker_text("is", foodsvc_status_name(work->serve.order->status)), worker_int("stood_ms", stood));
     }
     if (work->serve.rc == SERVE_LATER || work->serve.rc == SERVE_REFUSED) {
@@ -218,6 +220,36 @@ static bool not_stored(work_t *work, const foodsvc_store_change_op_t *op)
 }
 
 
+/*
+ * Redis has missed some of these. They are kept for it; but should this process end before it is back, orderd has them
+ * refreshed: it gets each order's own status as an event, and parks that until the cache is written.
+ */
+static void cache_missed(sweepd_t *sweepd, foodsvc_order_t *const *orders, size_t n)
+{
+    worker_amqp_t          *amqp = sweepd->servers.amqp;
+    worker_amqp_publish_t   publish = { .queue = FOODSVC_QUEUE };
+    foodsvc_metadata_t      metadata = { 0 };
+    char                    customer[FOODSVC_UUID_TEXT + 1], *body;
+
+    if (!worker_amqp_connected(amqp) || !worker_amqp_declare(amqp, FOODSVC_QUEUE)) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        foodsvc_uuid_format(&orders[i]->customer_id, customer);
+        if (!foodsvc_metadata_set(&metadata, FOODSVC_ORDER_SERVICE, orders[i]->id, customer)) {
+            return;
+        }
+        body = foodsvc_event_json(&metadata, orders[i]->status, NULL, NULL, &publish.len);
+        publish.body = body;
+        if (body) {
+            worker_amqp_publish(amqp, &publish);
+        }
+        free(body);
+        foodsvc_metadata_clear(&metadata);
+    }
+}
+
+
 void works_store(sweepd_t *sweepd)
 {
     static foodsvc_store_change_op_t  ops[FOODSVC_STORE_BATCH];      /* large; one thread */
@@ -248,8 +280,8 @@ void works_store(sweepd_t *sweepd)
         }
     }
     worker_store_noted(&sweepd->servers, away, why);
-    if (nstored > 0) {
-        worker_cache_orders(sweepd->servers.cache, orders, nstored);    /* what Redis misses is kept for it */
+    if (nstored > 0 && !worker_cache_orders(sweepd->servers.cache, orders, nstored)) {
+        cache_missed(sweepd, orders, nstored);
     }
     for (size_t i = 0; i < nstored; i++) {
         serve_step(&works[i]->serve);
