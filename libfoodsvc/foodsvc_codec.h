@@ -14,6 +14,10 @@
 
 #define FOODSVC_ERR     256     /* bytes that hold any reason below */
 
+/* The one reason that says nothing of the text or document: another attempt may have the memory. */
+#define FOODSVC_NO_MEMORY   "no memory"
+bool foodsvc_no_memory(const char *err);
+
 /* --- requests to us: NULL or false with every fault in *faults, in the words of the recorded answers --- */
 
 /* OrderPayload -> a new order with items and customer_id; id, created, status are the caller's. */

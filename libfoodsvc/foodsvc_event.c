@@ -51,7 +51,8 @@ static bool read_metadata(json_t *metadata, foodsvc_event_t *event, char err[FOO
         return refuse(err, receiver == NULL ? "metadata.receiver is no string" : "metadata.customer_id is no string");
     }
     foodsvc_uuid_format(&uuid, event->order_id);
-    return foodsvc_metadata_set(&event->metadata, receiver, event->order_id, customer_id) || refuse(err, "no memory");
+    return foodsvc_metadata_set(&event->metadata, receiver, event->order_id, customer_id)
+           || refuse(err, FOODSVC_NO_MEMORY);
 }
 
 static bool read_status(json_t *status, foodsvc_event_t *event, char err[FOODSVC_ERR])
@@ -117,7 +118,7 @@ bool foodsvc_event_parse(const char *body, size_t len, const foodsvc_json_limits
     *event = (foodsvc_event_t) { .status = FOODSVC_CREATED };
     root = foodsvc_json_load(body, len, limits, why, sizeof(why));
     if (root == NULL) {
-        snprintf(err, FOODSVC_ERR, "the message cannot be read: %s", why);
+        snprintf(err, FOODSVC_ERR, "%s%s", foodsvc_no_memory(why) ? "" : "the message cannot be read: ", why);
         return false;
     }
     ok = read_event(root, event, err);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "foodsvc_buf.h"
-#include "foodsvc_json.h"
+#include "foodsvc_codec.h"
 
 /* Why a text was not taken. reason NULL: nothing but blanks; an empty reason: no memory. */
 typedef struct {
@@ -158,6 +158,11 @@ json_t *foodsvc_json_parse(const char *text, size_t len, const foodsvc_json_limi
     return NULL;
 }
 
+bool foodsvc_no_memory(const char *err)
+{
+    return strcmp(err, FOODSVC_NO_MEMORY) == 0;
+}
+
 json_t *foodsvc_json_load(const char *text, size_t len, const foodsvc_json_limits_t *limits, char *err, size_t errlen)
 {
     refusal_t  refusal;
@@ -167,7 +172,7 @@ json_t *foodsvc_json_load(const char *text, size_t len, const foodsvc_json_limit
         return value;
     }
     if (refusal.reason == no_memory) {
-        snprintf(err, errlen, "no memory");
+        snprintf(err, errlen, FOODSVC_NO_MEMORY);
     } else if (refusal.reason == NULL) {
         snprintf(err, errlen, "it is empty");
     } else {

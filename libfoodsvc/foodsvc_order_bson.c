@@ -136,7 +136,7 @@ bool foodsvc_order_to_bson(const foodsvc_order_t *order, bson_t *doc)
 
 static bool out_of_memory(char err[FOODSVC_ERR])
 {
-    snprintf(err, FOODSVC_ERR, "no memory");
+    snprintf(err, FOODSVC_ERR, FOODSVC_NO_MEMORY);
     return false;
 }
 

@@ -229,7 +229,7 @@ static bool get_items(json_t *items, foodsvc_order_t *order, char err[FOODSVC_ER
         if (!foodsvc_order_add_item(order, json_string_value(product), json_string_length(product),
                                     json_integer_value(quantity)))
         {
-            snprintf(err, FOODSVC_ERR, "no memory");
+            snprintf(err, FOODSVC_ERR, FOODSVC_NO_MEMORY);
             return false;
         }
     }
@@ -254,7 +254,7 @@ static bool get_history(json_t *updated, foodsvc_order_t *order, char err[FOODSV
             return false;
         }
         if (!foodsvc_order_add_step(order, status, when)) {
-            snprintf(err, FOODSVC_ERR, "no memory");
+            snprintf(err, FOODSVC_ERR, FOODSVC_NO_MEMORY);
             return false;
         }
     }
@@ -305,7 +305,7 @@ foodsvc_order_t *foodsvc_order_from_cache(const char *text, size_t len, const ch
     }
     order = foodsvc_order_new();
     if (order == NULL) {
-        snprintf(err, FOODSVC_ERR, "no memory");
+        snprintf(err, FOODSVC_ERR, FOODSVC_NO_MEMORY);
     } else if (!get_order(root, id, order, err)) {
         foodsvc_order_free(order);
         order = NULL;

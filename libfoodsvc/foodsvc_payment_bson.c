@@ -113,7 +113,7 @@ static bool read_metadata(const bson_iter_t *iter, foodsvc_metadata_t *metadata,
     }
     foodsvc_metadata_clear(metadata);
     if (!foodsvc_metadata_set(metadata, receiver, order_id, customer_id)) {
-        snprintf(err, FOODSVC_ERR, "no memory");
+        snprintf(err, FOODSVC_ERR, FOODSVC_NO_MEMORY);
         return false;
     }
     return true;
@@ -129,7 +129,7 @@ static bool read_id(const bson_iter_t *iter, foodsvc_payment_t *payment, char er
     }
     payment->id = strdup(text);
     if (payment->id == NULL) {
-        snprintf(err, FOODSVC_ERR, "no memory");
+        snprintf(err, FOODSVC_ERR, FOODSVC_NO_MEMORY);
         return false;
     }
     return true;
@@ -306,7 +306,7 @@ foodsvc_payment_t *foodsvc_payment_from_bson(const bson_t *doc, char err[FOODSVC
     foodsvc_payment_t *payment = foodsvc_payment_new();
 
     if (payment == NULL) {
-        snprintf(err, FOODSVC_ERR, "no memory");
+        snprintf(err, FOODSVC_ERR, FOODSVC_NO_MEMORY);
         return NULL;
     }
     if (!read_document(doc, payment, err)) {

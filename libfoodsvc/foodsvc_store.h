@@ -41,9 +41,9 @@ typedef enum {
     FOODSVC_STORE_NOT_FOUND,
     FOODSVC_STORE_EXISTS,       /* insert: there is another document of this id */
     FOODSVC_STORE_UNREADABLE,   /* the document's types are beyond us; err names the field */
-    FOODSVC_STORE_UNAVAILABLE,  /* no server, not primary, time-out before it was sent: nothing was written */
+    FOODSVC_STORE_UNAVAILABLE,  /* no server, not primary, time-out before it was sent, no memory: not written */
     FOODSVC_STORE_UNKNOWN,      /* sent, no answer: it may or may not have been written, also when asked again */
-    FOODSVC_STORE_FAILED        /* refused by the server for another reason (err), or no memory */
+    FOODSVC_STORE_FAILED        /* refused by the server for another reason (err) */
 } foodsvc_store_rc_e;
 
 const char *foodsvc_store_rc_name(foodsvc_store_rc_e rc);

@@ -250,7 +250,7 @@ static void change_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     }
     group->subject = order = foodsvc_order_from_bson(doc, err);
     if (order == NULL) {
-        foodsvc_store_settle(job, group, FOODSVC_STORE_UNREADABLE, err);
+        foodsvc_store_unread(job, group, err);
         return;
     }
     if (group->ours) {
@@ -261,7 +261,7 @@ static void change_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     before = *order;
     owed = foodsvc_order_owes(order);
     if (!apply_changes(job, group, order, &write)) {
-        foodsvc_store_settle(job, group, FOODSVC_STORE_FAILED, "no memory");
+        foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
         return;
     }
     if (write && order->claim_by[0] != '\0' && !(owed & foodsvc_order_owes(order))) {

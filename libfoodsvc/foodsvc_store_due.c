@@ -54,8 +54,8 @@ static void due_find(foodsvc_store_t *store, const bson_t *filter, const char *b
     }
     due->payments = calloc(due->limit, sizeof(due->payments[0]));
     if (due->payments == NULL) {
-        due->rc = FOODSVC_STORE_FAILED;
-        foodsvc_store_say(due->err, "no memory");
+        due->rc = FOODSVC_STORE_UNAVAILABLE;
+        foodsvc_store_say(due->err, FOODSVC_NO_MEMORY);
         return;
     }
     if (!foodsvc_store_begin(store, &call, due->err)) {

@@ -159,6 +159,11 @@ bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const 
 /* Gives all ops of an open group their result and closes it. */
 void foodsvc_store_settle(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
     const char *err);
+/* The same when no more can be found out: UNKNOWN, when a write of ours may be done now or later. */
+void foodsvc_store_give_up(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
+    const char *err);
+/* The same when the codec did not take the document: it is UNREADABLE, unless memory was short. */
+void foodsvc_store_unread(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const char *err);
 
 /* --- foodsvc_store_change.c --- */
 

@@ -56,7 +56,7 @@ static record_t *record_from_bson(const bson_t *doc, const char **why)
     uint32_t     len;
     const char  *text;
 
-    *why = "no memory";
+    *why = FOODSVC_NO_MEMORY;
     if (record == NULL) {
         return NULL;
     }
@@ -141,13 +141,13 @@ static void begin_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group,
 
     if (doc == NULL) {
         if (!decide_new(job, group, op)) {
-            foodsvc_store_settle(job, group, FOODSVC_STORE_FAILED, "no memory");
+            foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
         }
         return;
     }
     record = record_from_bson(doc, &why);
     if (record == NULL) {
-        foodsvc_store_settle(job, group, FOODSVC_STORE_UNREADABLE, why);
+        foodsvc_store_unread(job, group, why);
         return;
     }
     group->subject = record;
@@ -159,7 +159,7 @@ static void begin_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group,
     }
     record->acted = true;
     if (!decide_take(job, group, op, doc)) {
-        foodsvc_store_settle(job, group, FOODSVC_STORE_FAILED, "no memory");
+        foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
     }
 }
 
@@ -188,8 +188,8 @@ static void begin_result(foodsvc_store_job_t *job, foodsvc_store_group_t *group,
         op->len = record->len;
         op->body = malloc(record->len + 1);
         if (op->body == NULL) {
-            op->rc = FOODSVC_STORE_FAILED;
-            foodsvc_store_say(op->err, "no memory");
+            op->rc = FOODSVC_STORE_UNAVAILABLE;
+            foodsvc_store_say(op->err, FOODSVC_NO_MEMORY);
             return;
         }
         memcpy(op->body, record->body, record->len + 1);

@@ -54,18 +54,24 @@ void foodsvc_store_orders_insert(foodsvc_store_t *store, foodsvc_store_order_op_
 static void find_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const bson_t *doc)
 {
     foodsvc_store_order_op_t  *op;
-    foodsvc_store_rc_e         rc = FOODSVC_STORE_OK;
     char                       err[FOODSVC_ERR] = "";
+    bool                       read = true;
     size_t                     i;
 
-    for (i = 0; doc != NULL && i < group->count; i++) {
+    if (doc == NULL) {
+        foodsvc_store_settle(job, group, FOODSVC_STORE_NOT_FOUND, "");
+        return;
+    }
+    for (i = 0; read && i < group->count; i++) {
         op = foodsvc_store_op(job, group, i);
         op->order = foodsvc_order_from_bson(doc, err);
-        if (op->order == NULL) {
-            rc = FOODSVC_STORE_UNREADABLE;
-        }
+        read = op->order != NULL;
     }
-    foodsvc_store_settle(job, group, doc == NULL ? FOODSVC_STORE_NOT_FOUND : rc, err);
+    if (read) {
+        foodsvc_store_settle(job, group, FOODSVC_STORE_OK, "");
+    } else {
+        foodsvc_store_unread(job, group, err);
+    }
 }
 
 static const foodsvc_store_job_kind_t find_kind = {
@@ -100,7 +106,9 @@ static void delete_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     }
     group->kind = FOODSVC_STORE_DELETE;
     group->filter = bson_new();
-    BSON_APPEND_UTF8(group->filter, "_id", group->id);
+    if (!BSON_APPEND_UTF8(group->filter, "_id", group->id)) {
+        foodsvc_store_give_up(job, group, FOODSVC_STORE_FAILED, "the id doesn't fit into a command");
+    }
 }
 
 static void delete_result(foodsvc_store_job_t *job, foodsvc_store_group_t *group, size_t i, foodsvc_store_rc_e rc,

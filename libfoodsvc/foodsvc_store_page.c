@@ -33,6 +33,7 @@ static bson_t *place_of(const foodsvc_store_paging_t *paging, const bson_t *doc)
 /*
  * The first batch is the page, one more, to know whether another follows, and the one that `after` names, which `min`
  * includes. There is no limit beside it: documents without a place of their own are passed over, however many they are.
+ * NULL: no memory for the question.
  */
 static mongoc_cursor_t *page_cursor(foodsvc_store_call_t *call, mongoc_collection_t *orders,
     const foodsvc_store_paging_t *paging, const foodsvc_store_page_t *page)
@@ -40,34 +41,34 @@ static mongoc_cursor_t *page_cursor(foodsvc_store_call_t *call, mongoc_collectio
     bson_t            all = BSON_INITIALIZER, opts = BSON_INITIALIZER, index = BSON_INITIALIZER;
     const bson_t     *min = page->after != NULL ? page->after : paging->min;
     int64_t           batch = (int64_t) page->limit + 1 + (page->after != NULL);
-    mongoc_cursor_t  *cursor;
+    mongoc_cursor_t  *cursor = NULL;
+    bool              ok = true;
     size_t            i;
 
-    for (i = 0; i < paging->nkey; i++) {
-        BSON_APPEND_INT32(&index, paging->key[i], paging->direction);
+    for (i = 0; ok && i < paging->nkey; i++) {
+        ok = BSON_APPEND_INT32(&index, paging->key[i], paging->direction);
     }
-    BSON_APPEND_DOCUMENT(&opts, "sort", &index);
-    BSON_APPEND_DOCUMENT(&opts, "hint", &index);
-    if (min != NULL) {
-        BSON_APPEND_DOCUMENT(&opts, "min", min);
+    if (ok && BSON_APPEND_DOCUMENT(&opts, "sort", &index) && BSON_APPEND_DOCUMENT(&opts, "hint", &index)
+        && (min == NULL || BSON_APPEND_DOCUMENT(&opts, "min", min))
+        && (paging->max == NULL || BSON_APPEND_DOCUMENT(&opts, "max", paging->max))
+        && BSON_APPEND_INT64(&opts, "batchSize", batch)
+        && BSON_APPEND_INT64(&opts, "maxTimeMS", call->store->read_ms)) {
+        cursor = mongoc_collection_find_with_opts(orders, &all, &opts, NULL);
     }
-    if (paging->max != NULL) {
-        BSON_APPEND_DOCUMENT(&opts, "max", paging->max);
-    }
-    BSON_APPEND_INT64(&opts, "batchSize", batch);
-    BSON_APPEND_INT64(&opts, "maxTimeMS", call->store->read_ms);
-    cursor = mongoc_collection_find_with_opts(orders, &all, &opts, NULL);
     bson_destroy(&all);
     bson_destroy(&opts);
     bson_destroy(&index);
     return cursor;
 }
 
-/* Takes one document into the page; false: it doesn't belong to it any more. */
+/*
+ * Takes one document into the page; false: it doesn't belong to it any more, or there is no memory for it, which is the
+ * page's result then.
+ */
 static bool page_take(const foodsvc_store_paging_t *paging, foodsvc_store_page_t *page, const bson_t *doc,
     size_t *taken)
 {
-    char              err[FOODSVC_ERR];
+    char              err[FOODSVC_ERR] = "";
     foodsvc_order_t  *order;
     bson_t           *place = place_of(paging, doc);
 
@@ -85,6 +86,11 @@ static bool page_take(const foodsvc_store_paging_t *paging, foodsvc_store_page_t
     }
     page->next = place;
     order = foodsvc_order_from_bson(doc, err);
+    if (order == NULL && foodsvc_no_memory(err)) {
+        page->rc = FOODSVC_STORE_UNAVAILABLE;
+        foodsvc_store_say(page->err, err);
+        return false;
+    }
     if (order == NULL) {
         page->skipped++;
     } else {
@@ -96,16 +102,22 @@ static bool page_take(const foodsvc_store_paging_t *paging, foodsvc_store_page_t
 static foodsvc_store_rc_e page_read(foodsvc_store_call_t *call, mongoc_collection_t *orders,
     const foodsvc_store_paging_t *paging, foodsvc_store_page_t *page, bool *no_index)
 {
-    foodsvc_store_rc_e   rc = FOODSVC_STORE_OK;
+    foodsvc_store_rc_e   rc;
     mongoc_cursor_t     *cursor = page_cursor(call, orders, paging, page);
     const bson_t        *doc;
     bson_error_t         error;
     size_t               taken = 0;
     bool                 last = true;
 
+    if (cursor == NULL) {
+        foodsvc_store_say(page->err, FOODSVC_NO_MEMORY);
+        return FOODSVC_STORE_UNAVAILABLE;
+    }
+    page->rc = FOODSVC_STORE_OK;
     while (last && mongoc_cursor_next(cursor, &doc)) {
         last = page_take(paging, page, doc, &taken);
     }
+    rc = page->rc;
     if (mongoc_cursor_error(cursor, &error)) {
         *no_index = error.domain == MONGOC_ERROR_SERVER && error.code == CODE_BAD_VALUE;
         rc = foodsvc_store_read_error(&error, page->err);
@@ -131,8 +143,8 @@ void foodsvc_store_page_run(foodsvc_store_t *store, const foodsvc_store_paging_t
     }
     page->orders = calloc(page->limit, sizeof(page->orders[0]));
     if (page->orders == NULL) {
-        page->rc = FOODSVC_STORE_FAILED;
-        foodsvc_store_say(page->err, "no memory");
+        page->rc = FOODSVC_STORE_UNAVAILABLE;
+        foodsvc_store_say(page->err, FOODSVC_NO_MEMORY);
         return;
     }
     if (!foodsvc_store_begin(store, &call, page->err)) {

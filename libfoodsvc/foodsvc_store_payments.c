@@ -205,7 +205,8 @@ static void insert_new(foodsvc_store_job_t *job, foodsvc_store_group_t *group)
         return;
     }
     if (group->subject == NULL) {
-        foodsvc_store_settle(job, group, FOODSVC_STORE_FAILED, err);
+        foodsvc_store_give_up(job, group, foodsvc_no_memory(err) ? FOODSVC_STORE_UNAVAILABLE : FOODSVC_STORE_FAILED,
+            err);
         return;
     }
     group->kind = FOODSVC_STORE_INSERT;
@@ -227,7 +228,7 @@ static void payment_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *grou
     }
     group->subject = foodsvc_payment_from_bson(doc, err);
     if (group->subject == NULL) {
-        foodsvc_store_settle(job, group, FOODSVC_STORE_UNREADABLE, err);
+        foodsvc_store_unread(job, group, err);
         return;
     }
     if (group->ours) {

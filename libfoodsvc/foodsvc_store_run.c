@@ -102,13 +102,22 @@ void foodsvc_store_settle(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     job->nopen--;
 }
 
-/* When no more can be found out about a group. */
-static void give_up(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc, const char *err)
+void foodsvc_store_give_up(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
+    const char *err)
 {
     if (group->maybe || group->look) {
         rc = FOODSVC_STORE_UNKNOWN;
     }
     foodsvc_store_settle(job, group, rc, err);
+}
+
+void foodsvc_store_unread(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const char *err)
+{
+    if (foodsvc_no_memory(err)) {
+        foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, err);
+    } else {
+        foodsvc_store_settle(job, group, FOODSVC_STORE_UNREADABLE, err);
+    }
 }
 
 static void give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const char *err)
@@ -117,7 +126,7 @@ static void give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const c
 
     for (i = 0; i < job->ngroups; i++) {
         if (job->groups[i].open) {
-            give_up(job, &job->groups[i], rc, err);
+            foodsvc_store_give_up(job, &job->groups[i], rc, err);
         }
     }
 }
@@ -172,46 +181,58 @@ bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const 
     return bson_append_array_end(to, &array) && ok;
 }
 
-static mongoc_cursor_t *open_cursor(foodsvc_store_job_t *job)
+static bool append_open_ids(bson_t *filter, const foodsvc_store_job_t *job, bool *majority)
 {
-    mongoc_cursor_t        *cursor;
-    mongoc_read_concern_t  *concern;
-    bson_t                  filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, in, ids, fields;
-    char                    text[16];
-    const char             *key;
-    bool                    majority = false;
-    uint32_t                n = 0;
-    size_t                  i;
+    bson_t       in, ids;
+    char         text[16];
+    const char  *key;
+    uint32_t     n = 0;
+    bool         ok;
+    size_t       i;
 
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &in);
-    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
-    for (i = 0; i < job->ngroups; i++) {
+    ok = BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &in) && BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
+    for (i = 0; ok && i < job->ngroups; i++) {
         if (job->groups[i].open) {
             bson_uint32_to_string(n++, &key, text, sizeof(text));
-            BSON_APPEND_UTF8(&ids, key, job->groups[i].id);
-            majority = majority || job->groups[i].maybe;
+            ok = BSON_APPEND_UTF8(&ids, key, job->groups[i].id);
+            *majority = *majority || job->groups[i].maybe;
         }
     }
-    bson_append_array_end(&in, &ids);
-    bson_append_document_end(&filter, &in);
+    return ok && bson_append_array_end(&in, &ids) && bson_append_document_end(filter, &in);
+}
 
-    BSON_APPEND_INT32(&opts, "batchSize", FOODSVC_STORE_BATCH + 1);
-    BSON_APPEND_INT64(&opts, "maxTimeMS", job->call.store->read_ms);
-    if (job->kind->field != NULL) {
-        BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &fields);
-        BSON_APPEND_INT32(&fields, FOODSVC_STORE_REV, 1);
-        if (strcmp(job->kind->field, FOODSVC_STORE_REV) != 0) {
-            BSON_APPEND_INT32(&fields, job->kind->field, 1);
-        }
-        bson_append_document_end(&opts, &fields);
-    }
-    if (majority) {
+static bool append_read_opts(bson_t *opts, const foodsvc_store_job_t *job, bool majority)
+{
+    mongoc_read_concern_t  *concern;
+    bson_t                  fields;
+    const char             *field = job->kind->field;
+    bool                    ok;
+
+    ok = BSON_APPEND_INT32(opts, "batchSize", FOODSVC_STORE_BATCH + 1)
+        && BSON_APPEND_INT64(opts, "maxTimeMS", job->call.store->read_ms)
+        && (field == NULL || (BSON_APPEND_DOCUMENT_BEGIN(opts, "projection", &fields)
+                              && BSON_APPEND_INT32(&fields, FOODSVC_STORE_REV, 1)
+                              && (strcmp(field, FOODSVC_STORE_REV) == 0 || BSON_APPEND_INT32(&fields, field, 1))
+                              && bson_append_document_end(opts, &fields)));
+    if (ok && majority) {
         concern = mongoc_read_concern_new();
         mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
-        mongoc_read_concern_append(concern, &opts);
+        ok = mongoc_read_concern_append(concern, opts);
         mongoc_read_concern_destroy(concern);
     }
-    cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
+    return ok;
+}
+
+/* NULL: the question could not be put. Asked in part, "not found" would be no answer. */
+static mongoc_cursor_t *open_cursor(foodsvc_store_job_t *job)
+{
+    mongoc_cursor_t  *cursor = NULL;
+    bson_t            filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
+    bool              majority = false;
+
+    if (append_open_ids(&filter, job, &majority) && append_read_opts(&opts, job, majority)) {
+        cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
+    }
     bson_destroy(&filter);
     bson_destroy(&opts);
     return cursor;
@@ -299,6 +320,10 @@ static bool read_and_decide(foodsvc_store_job_t *job)
         }
         rc = FOODSVC_STORE_OK;
         cursor = open_cursor(job);
+        if (cursor == NULL) {
+            give_up_all(job, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
+            return false;
+        }
         decide_found(job, cursor);
         failed = mongoc_cursor_error(cursor, &error);
         if (failed) {
@@ -352,7 +377,7 @@ static size_t fill_bulk(foodsvc_store_job_t *job, mongoc_bulk_operation_t *bulk,
                 continue;
             }
             if (!add_write(bulk, group, &error)) {
-                give_up(job, group, FOODSVC_STORE_FAILED, error.message);
+                foodsvc_store_give_up(job, group, FOODSVC_STORE_FAILED, error.message);
                 continue;
             }
             sent[n++] = group;
@@ -386,10 +411,10 @@ static void take_outcome(foodsvc_store_job_t *job, foodsvc_store_group_t *group,
             : FOODSVC_STORE_FAILED, "duplicate key");
         return;
     case FOODSVC_WRITE_REFUSED:
-        give_up(job, group, FOODSVC_STORE_FAILED, err);
+        foodsvc_store_give_up(job, group, FOODSVC_STORE_FAILED, err);
         return;
     case FOODSVC_WRITE_UNSENT:
-        give_up(job, group, FOODSVC_STORE_UNAVAILABLE, err);
+        foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, err);
         return;
     }
     group->tried = true;
@@ -464,7 +489,7 @@ static void run_job(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind
             foodsvc_store_group_t group = { .first = 0, .count = 1 };
 
             none.sorted[0].op = i;
-            kind->result(&none, &group, 0, FOODSVC_STORE_FAILED, "no memory");
+            kind->result(&none, &group, 0, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
         }
         return;
     }

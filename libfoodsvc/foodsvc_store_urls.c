@@ -39,25 +39,24 @@ foodsvc_store_rc_e foodsvc_store_url_find(foodsvc_store_t *store, const char *na
     mongoc_cursor_t       *cursor;
     const bson_t          *doc;
     bson_error_t           error;
-    bson_t                 filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
+    bson_t                *filter, *opts;
 
     foodsvc_store_say(err, "");
     if (!foodsvc_store_begin(store, &call, err)) {
         return FOODSVC_STORE_UNAVAILABLE;
     }
     urls = foodsvc_store_collection(&call, FOODSVC_SERVICE_URLS);
-    BSON_APPEND_UTF8(&filter, "_id", name);
-    BSON_APPEND_INT64(&opts, "limit", 1);
-    BSON_APPEND_INT64(&opts, "maxTimeMS", store->read_ms);
-    cursor = mongoc_collection_find_with_opts(urls, &filter, &opts, NULL);
+    filter = BCON_NEW("_id", BCON_UTF8(name));
+    opts = BCON_NEW("limit", BCON_INT64(1), "maxTimeMS", BCON_INT64(store->read_ms));
+    cursor = mongoc_collection_find_with_opts(urls, filter, opts, NULL);
     if (mongoc_cursor_next(cursor, &doc)) {
         rc = url_from_bson(doc, url, err);
     } else if (mongoc_cursor_error(cursor, &error)) {
         rc = foodsvc_store_read_error(&error, err);
     }
     mongoc_cursor_destroy(cursor);
-    bson_destroy(&filter);
-    bson_destroy(&opts);
+    bson_destroy(filter);
+    bson_destroy(opts);
     mongoc_collection_destroy(urls);
     foodsvc_store_end(&call);
     return rc;
@@ -134,8 +133,8 @@ foodsvc_store_rc_e foodsvc_store_url_list(foodsvc_store_t *store, foodsvc_servic
     *nurls = 0;
     *list = calloc(LIST_MAX, sizeof(**list));
     if (*list == NULL) {
-        foodsvc_store_say(err, "no memory");
-        return FOODSVC_STORE_FAILED;
+        foodsvc_store_say(err, FOODSVC_NO_MEMORY);
+        return FOODSVC_STORE_UNAVAILABLE;
     }
     if (!foodsvc_store_begin(store, &call, err)) {
         rc = FOODSVC_STORE_UNAVAILABLE;

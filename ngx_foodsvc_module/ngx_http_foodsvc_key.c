@@ -99,30 +99,33 @@ ngx_http_foodsvc_sha256(ngx_str_t parts[], ngx_uint_t n, char hex[2 * NGX_HTTP_F
 }
 
 
-ngx_uint_t
-ngx_http_foodsvc_key_scopes(ngx_http_foodsvc_ctx_t *ctx)
+ngx_int_t
+ngx_http_foodsvc_key_scopes(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t *scopes)
 {
     u_char                     hash[EVP_MAX_MD_SIZE];
     ngx_str_t                  key;
-    ngx_uint_t                 i, same, scopes;
+    ngx_uint_t                 i, same;
     ngx_array_t               *keys = ctx->conf->keys;
     ngx_http_foodsvc_known_t  *known;
 
-    if (ngx_http_foodsvc_header_in(ctx->request, FOODSVC_API_KEY_HEADER, &key) == 0
-        || ngx_http_foodsvc_key_digest(&key, 1, hash) != NGX_OK)
-    {
-        return 0;
+    *scopes = 0;
+
+    if (ngx_http_foodsvc_header_in(ctx->request, FOODSVC_API_KEY_HEADER, &key) == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_foodsvc_key_digest(&key, 1, hash) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     known = keys->elts;
-    scopes = 0;
 
     for (i = 0; i < keys->nelts; i++) {
         same = (CRYPTO_memcmp(hash, known[i].hash, NGX_HTTP_FOODSVC_HASH) == 0);
-        scopes |= (known[i].scopes ? known[i].scopes : FOODSVC_SCOPE_ALL) & (0 - same);
+        *scopes |= (known[i].scopes ? known[i].scopes : FOODSVC_SCOPE_ALL) & (0 - same);
     }
 
     ngx_memcpy(ctx->client, hash, NGX_HTTP_FOODSVC_HASH);
 
-    return scopes;
+    return NGX_OK;
 }

@@ -43,7 +43,10 @@ ngx_http_foodsvc_reply_copy(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, cons
         return;
     }
 
-    ngx_http_foodsvc_reply_begin(ctx, status, (off_t) (len + more));
+    if (!ngx_http_foodsvc_reply_begin(ctx, status, (off_t) (len + more))) {
+        return;
+    }
+
     ctx->buf.pos = p;
     p = ngx_cpymem(p, body, len);
     ctx->buf.last = ngx_cpymem(p, tail, more);
@@ -110,11 +113,17 @@ ngx_http_foodsvc_retry_after(ngx_http_foodsvc_ctx_t *ctx)
     ngx_str_t   value;
 
     p = ngx_pnalloc(ctx->request->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        ngx_http_foodsvc_no_memory(ctx);
+        return;
+    }
 
-    if (p) {
-        value.data = p;
-        value.len = ngx_sprintf(p, "%ui", ctx->conf->retry_after) - p;
-        (void) ngx_http_foodsvc_header(ctx->request, "Retry-After", &value);
+    value.data = p;
+    value.len = ngx_sprintf(p, "%ui", ctx->conf->retry_after) - p;
+
+    if (ngx_http_foodsvc_header(ctx->request, "Retry-After", &value) != NGX_OK) {
+        ngx_http_foodsvc_no_memory(ctx);
+        return;
     }
 }
 
@@ -217,7 +226,7 @@ ngx_http_foodsvc_no_memory(ngx_http_foodsvc_ctx_t *ctx)
 }
 
 
-/* False: answered before. The caller sets the body. */
+/* False: it is answered already, now perhaps that there is no memory. The caller sets the body. */
 static ngx_uint_t
 ngx_http_foodsvc_reply_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, off_t len)
 {
@@ -227,14 +236,17 @@ ngx_http_foodsvc_reply_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, off
         return 0;
     }
 
+    if (status == NGX_HTTP_UNAUTHORIZED
+        && ngx_http_foodsvc_header(ctx->request, "WWW-Authenticate", &scheme) != NGX_OK)
+    {
+        ngx_http_foodsvc_no_memory(ctx);
+        return 0;
+    }
+
     ctx->replied = 1;
 
     if (ctx->timer.timer_set) {
         ngx_del_timer(&ctx->timer);
-    }
-
-    if (status == NGX_HTTP_UNAUTHORIZED) {
-        (void) ngx_http_foodsvc_header(ctx->request, "WWW-Authenticate", &scheme);
     }
 
     ngx_http_foodsvc_head(ctx->request, status, len);

@@ -71,7 +71,10 @@ ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx)
 
     if (r->uri.len >= 3 && ngx_memcmp(r->uri.data, "/v1", 3) == 0 && (r->uri.len == 3 || r->uri.data[3] == '/'))
     {
-        scopes = ngx_http_foodsvc_key_scopes(ctx);
+        if (ngx_http_foodsvc_key_scopes(ctx, &scopes) != NGX_OK) {
+            ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR, "Internal Server Error");
+            return NULL;
+        }
 
         if (scopes == 0) {
             ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_UNAUTHORIZED, "Invalid or missing API Key");

@@ -82,6 +82,9 @@ void worker_amqp_close(worker_amqp_t *amqp)
 
 void worker_amqp_break(worker_amqp_t *amqp, const char *why)
 {
+    if (amqp->state == NULL) {
+        return;
+    }
     if (!amqp->broken) {
         worker_log(WORKER_LOG_WARN, "lost the connection to rabbitmq", worker_text("reason", why));
     }

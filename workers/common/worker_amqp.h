@@ -98,6 +98,11 @@ int64_t worker_amqp_wait(const worker_amqp_t *amqp);
 void worker_amqp_run(worker_amqp_t *amqp);
 
 bool worker_amqp_connected(const worker_amqp_t *amqp);
+/*
+ * Gives the connection up at the end of the next run, for a new one: the broker delivers again what was not
+ * acknowledged. `why` is logged.
+ */
+void worker_amqp_break(worker_amqp_t *amqp, const char *why);
 /* The number of the present connection; tags of messages with another are void. */
 uint64_t worker_amqp_connection(const worker_amqp_t *amqp);
 

@@ -48,7 +48,6 @@ bool worker_amqp_connect(worker_amqp_t *amqp, char *err, size_t errlen);
 bool worker_amqp_declare_all(worker_amqp_t *amqp, char *err, size_t errlen);
 /* Gives the connection up and fires what waits for it. */
 void worker_amqp_drop(worker_amqp_t *amqp);
-void worker_amqp_break(worker_amqp_t *amqp, const char *why);
 /* Can a frame be sent without waiting? */
 bool worker_amqp_writable(worker_amqp_t *amqp);
 /* What a finished RPC says; true: fine. */

@@ -192,26 +192,29 @@ static bool set_request(call_t *call, const worker_http_request_t *request)
 }
 
 
-static void set_limits(call_t *call, int64_t timeout_ms)
+/* All or nothing: without the last of these a call could go through a proxy, or for ever. */
+static bool set_limits(call_t *call, int64_t timeout_ms)
 {
-    CURL *easy = call->easy;
+    CURL       *easy = call->easy;
+    const char *ca_file = call->http->ca_file;
 
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);     /* else a time-out waits for the resolver's thread to end */
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (timeout_ms / 2 + 1));
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "foodsvc/" FOODSVC_VERSION);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->err);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-    if (call->http->ca_file) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, call->http->ca_file);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);       /* the file alone: not beside the system's */
-    }
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
+           /* else a time-out waits for the resolver's thread to end */
+           && curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) timeout_ms) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (timeout_ms / 2 + 1)) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_USERAGENT, "foodsvc/" FOODSVC_VERSION) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->err) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_PRIVATE, call) == CURLE_OK
+           && (ca_file == NULL
+               || (curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) == CURLE_OK
+                   /* the file alone: not beside the system's */
+                   && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK));
 }
 
 
@@ -226,11 +229,10 @@ bool worker_http_call(worker_http_t *http, const worker_http_request_t *request)
     call->done = request->done;
     call->ctx = request->ctx;
     call->easy = curl_easy_init();
-    if (call->easy == NULL || !set_request(call, request)) {
+    if (call->easy == NULL || !set_request(call, request) || !set_limits(call, request->timeout_ms)) {
         call_free(call);
         return false;
     }
-    set_limits(call, request->timeout_ms);
     if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK) {
         call_free(call);
         return false;

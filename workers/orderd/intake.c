@@ -15,6 +15,15 @@ void orderd_job_free(job_t *job)
 }
 
 
+void orderd_forgo(orderd_t *orderd, job_t *job)
+{
+    if (job->message->connection == worker_amqp_connection(orderd->amqp)) {
+        worker_amqp_break(orderd->amqp, "no memory for a message");
+    }
+    orderd_job_free(job);
+}
+
+
 void orderd_finish(orderd_t *orderd, job_t *job)
 {
     orderd->stats.finished++;
@@ -38,7 +47,7 @@ void orderd_acknowledge(orderd_t *orderd)
 }
 
 
-/* Whatever is not taken here comes again when the connection ends: nothing is acknowledged that was not served. */
+/* Nothing is acknowledged that was not served: what there is no memory for comes again, over a new connection. */
 void orderd_message(void *ctx, worker_amqp_message_t *message)
 {
     orderd_t  *orderd = ctx;
@@ -47,7 +56,7 @@ void orderd_message(void *ctx, worker_amqp_message_t *message)
 
     orderd->stats.messages++;
     if (job == NULL || !worker_acks_add(&orderd->acks, message->tag)) {
-        worker_log(WORKER_LOG_ERROR, "a message could not be taken: no memory");
+        worker_amqp_break(orderd->amqp, "no memory for a message");
         free(job);
         free(message);
         return;
@@ -58,12 +67,13 @@ void orderd_message(void *ctx, worker_amqp_message_t *message)
         orderd_acknowledge(orderd);
     }
     if (!foodsvc_event_parse(message->body, message->len, &limits, &job->event, err)) {
-        parking_bury(orderd, job, err);
-        return;
-    }
-    if (!work_take(orderd, job)) {
-        worker_log(WORKER_LOG_ERROR, "a message could not be taken: no memory");
-        orderd_job_free(job);
+        if (foodsvc_no_memory(err)) {
+            orderd_forgo(orderd, job);
+        } else {
+            parking_bury(orderd, job, err);
+        }
+    } else if (!work_take(orderd, job)) {
+        orderd_forgo(orderd, job);
     }
 }
 

@@ -110,6 +110,8 @@ void orderd_down(void *ctx);
 /* The message is done with: acknowledges it (in time) and frees the job. */
 void orderd_finish(orderd_t *orderd, job_t *job);
 void orderd_job_free(job_t *job);
+/* No memory to serve it: frees it, and has the broker deliver it again, over a new connection. */
+void orderd_forgo(orderd_t *orderd, job_t *job);
 void orderd_acknowledge(orderd_t *orderd);
 
 /* --- work.c --- */

@@ -77,8 +77,7 @@ static parked_t *parked_new(orderd_t *orderd, job_t *job)
     parked_t  *parked = calloc(1, sizeof(*parked));
 
     if (parked == NULL) {
-        worker_log(WORKER_LOG_ERROR, "a message could not be parked: no memory");
-        orderd_job_free(job);       /* unacknowledged: it comes again with the next connection */
+        orderd_forgo(orderd, job);
         return NULL;
     }
     parked->orderd = orderd;
