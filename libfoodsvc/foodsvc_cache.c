@@ -1,10 +1,10 @@
 /*
  * Redis: the commands and scripts of the cache.
  *
- * An entry may be what anybody left there. The writer's script keeps it only when it is a whole order of this id with
- * a longer history than ours, every step of which looks like one; whatever else it finds is replaced. It decodes the
- * entry only when that holds more steps than we bring (each has one "when"), which is rare: a writer mostly brings the
- * newer one.
+ * An entry may be what anybody left there. The writer's script keeps it only when it is a whole order of this id of
+ * a higher rank than ours, every step of whose history looks like one; whatever else it finds is replaced. It decodes the
+ * entry only when its steps (each has one "when") and two ids could make it the higher, which is rare: a writer mostly
+ * brings the newer one.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #define TEXT_OF_(x) #x
 #define TEXT_OF(x)  TEXT_OF_(x)
 
-/* KEYS: entry, tombstone. ARGV: seconds to live, length of the history, the entry. */
+/* KEYS: entry, tombstone. ARGV: seconds to live, rank, the entry. Four ranks to a step: FOODSVC_ORDER_RANK. */
 static const char set_script[] =
     "if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end\n"
     "local old, mine, steps = redis.pcall('GET', KEYS[1]), tonumber(ARGV[2]), 0\n"
@@ -26,15 +26,18 @@ static const char set_script[] =
     "  local good, order = pcall(cjson.decode, text)\n"
     "  if not good or type(order) ~= 'table' or order.id ~= KEYS[1] then return false end\n"
     "  local updated = order.updated\n"
-    "  if type(updated) ~= 'table' or #updated <= mine or type(order.status) ~= 'string' then return false end\n"
+    "  if type(updated) ~= 'table' or type(order.status) ~= 'string' then return false end\n"
     "  for _, step in ipairs(updated) do\n"
     "    if type(step) ~= 'table' or type(step.status) ~= 'string' or type(step.when) ~= 'string' then\n"
     "      return false\n"
     "    end\n"
     "  end\n"
-    "  return true\n"
+    "  local rank = #updated * 4\n"
+    "  if type(order.kitchen_id) == 'string' then rank = rank + 1 end\n"
+    "  if type(order.delivery_id) == 'string' then rank = rank + 1 end\n"
+    "  return rank > mine\n"
     "end\n"
-    "if steps > mine and newer(old) then return 0 end\n"
+    "if steps * 4 + 2 > mine and newer(old) then return 0 end\n"
     "redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[1])\n"
     "return 1\n";
 
@@ -49,7 +52,7 @@ static const char delete_script[] =
     "return redis.call('DEL', KEYS[1])\n";
 
 /* SHA-1 of the scripts, which is their name on the server; the unit test computes them again. */
-static const char set_sha[] = "2355a43aadf51412b5afd027defa9aaf3c1a8b2a";
+static const char set_sha[] = "fdd933c4985bc4dfe31be1fafd94f524db25ef7a";
 static const char delete_sha[] = "db2e99cb9229026de03c1bf7757bd9bb0abb0379";
 
 static void add(foodsvc_cache_cmd_t *cmd, const char *arg, size_t len)
@@ -84,14 +87,14 @@ void foodsvc_cache_order_get(foodsvc_cache_cmd_t *cmd, const char *id)
     add_text(cmd, id);
 }
 
-void foodsvc_cache_order_set(foodsvc_cache_cmd_t *cmd, const char *id, const char *json, size_t len, size_t nupdated,
+void foodsvc_cache_order_set(foodsvc_cache_cmd_t *cmd, const char *id, const char *json, size_t len, size_t rank,
     bool eval)
 {
     size_t used;
 
     cmd->argc = 0;
     used = add_script(cmd, id, set_sha, set_script, eval || foodsvc_break("blind-cache"));
-    snprintf(cmd->buf + used, sizeof(cmd->buf) - used, "%zu", nupdated);
+    snprintf(cmd->buf + used, sizeof(cmd->buf) - used, "%zu", rank);
     add_text(cmd, TEXT_OF(FOODSVC_CACHE_ORDER_TTL));
     add_text(cmd, cmd->buf + used);
     add(cmd, json, len);

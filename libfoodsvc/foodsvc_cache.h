@@ -2,8 +2,8 @@
  * Redis: the commands that read and write the cache, as argument vectors; the one owner of keys, scripts and times to
  * live. Knows no connection: nginx sends them with hiredis' async API, the workers in a blocking pipeline.
  *
- * An order's entry is never replaced by an older one: the writer is a script that compares the length of the history
- * in the entry with the new one's (rubbish, a wrong type and an entry of the original's form are replaced whenever
+ * An order's entry is never replaced by an older one: the writer is a script that compares the entry's rank
+ * (foodsvc_order_rank()) with the new one's (rubbish, a wrong type and an entry of the original's form are replaced whenever
  * they are not newer). A deleted order leaves a tombstone that the writer respects. Scripts are sent with EVALSHA; on
  * NOSCRIPT the caller sends the same with EVAL.
  */
@@ -25,9 +25,8 @@ typedef struct {
 
 /* GET <id> */
 void foodsvc_cache_order_get(foodsvc_cache_cmd_t *cmd, const char *id);
-/* Compare and set. `json` is foodsvc_order_cache_json()'s; nupdated its history's length. `eval`: EVAL with the
-   script's text instead of its SHA-1. Replies integer 1 (set), 0 (kept: newer, or deleted). */
-void foodsvc_cache_order_set(foodsvc_cache_cmd_t *cmd, const char *id, const char *json, size_t len, size_t nupdated,
+/* Compare and set. `json` is foodsvc_order_cache_json()'s; rank its order's. `eval`: EVAL with the script's text instead of its SHA-1. Replies integer 1 (set), 0 (kept: newer, or deleted). */
+void foodsvc_cache_order_set(foodsvc_cache_cmd_t *cmd, const char *id, const char *json, size_t len, size_t rank,
     bool eval);
 /* Deletes the entry and leaves the tombstone, in one script. */
 void foodsvc_cache_order_delete(foodsvc_cache_cmd_t *cmd, const char *id, bool eval);

@@ -70,6 +70,9 @@ char *foodsvc_order_response_json(const foodsvc_order_t *order, size_t *len);
  */
 size_t foodsvc_order_cache_public(const char *text, size_t len, const char *id);
 
+/* foodsvc_order_rank() of the order whose public part, found as above, this is. */
+size_t foodsvc_order_cache_rank(const char *text, size_t public_len);
+
 /* Reads a value from Redis that another writer (the original) put there. NULL with a reason: as good as none. */
 foodsvc_order_t *foodsvc_order_from_cache(const char *text, size_t len, const char *id, char err[FOODSVC_ERR]);
 

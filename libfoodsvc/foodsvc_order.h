@@ -98,6 +98,14 @@ void foodsvc_order_free(foodsvc_order_t *order);
 bool foodsvc_order_add_item(foodsvc_order_t *order, const char *product, size_t len, int64_t quantity);
 bool foodsvc_order_add_step(foodsvc_order_t *order, foodsvc_status_e status, int64_t when);
 
+/*
+ * How far an order has come: it grows with each step of the history and with each partner's id, and never falls. Of two
+ * copies of one order, the one of the lower rank is the older; of the same rank, they show the same.
+ */
+size_t foodsvc_order_rank(const foodsvc_order_t *order);
+/* The same, of a number of steps and of ids. */
+#define FOODSVC_ORDER_RANK(steps, ids)  ((steps) * 4 + (ids))
+
 /* What happened to an order. */
 typedef enum {
     FOODSVC_CHANGE_EVENT,       /* a status came: from the queue, or in a partner's answer */

@@ -174,6 +174,26 @@ size_t foodsvc_order_cache_public(const char *text, size_t len, const char *id)
     return memcmp(sum, digits, SUM_DIGITS) == 0 && sum[SUM_DIGITS] == '"' ? public_len : 0;
 }
 
+/* How often `word` is in the text. With its quotes it is no part of a string: there they would be escaped. */
+static size_t count(const char *text, size_t len, const char *word)
+{
+    const char *end = text + len;
+    size_t      n = 0;
+
+    while ((text = memmem(text, (size_t) (end - text), word, strlen(word))) != NULL) {
+        text += strlen(word);
+        n++;
+    }
+    return n;
+}
+
+size_t foodsvc_order_cache_rank(const char *text, size_t public_len)
+{
+    size_t missing = count(text, public_len, "\"kitchen_id\":null") + count(text, public_len, "\"delivery_id\":null");
+
+    return FOODSVC_ORDER_RANK(count(text, public_len, "\"when\":"), 2 - missing);
+}
+
 /* A reader of the object's members; each returns false with the reason in err. */
 static bool bad(const char *member, char err[FOODSVC_ERR])
 {

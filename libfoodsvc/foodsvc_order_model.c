@@ -32,6 +32,11 @@ void foodsvc_order_free(foodsvc_order_t *order)
     free(order);
 }
 
+size_t foodsvc_order_rank(const foodsvc_order_t *order)
+{
+    return FOODSVC_ORDER_RANK(order->nupdated, (size_t) order->has_kitchen_id + (size_t) order->has_delivery_id);
+}
+
 /*
  * Room for one more in an array of n elements that was grown by nothing but this: its size is the next power of two, so
  * it is full whenever n is one.

@@ -173,10 +173,10 @@ ngx_http_foodsvc_redis_write(ngx_http_foodsvc_redis_write_t *write, ngx_http_foo
 
 
 void
-ngx_http_foodsvc_redis_order_set(const char *id, const char *json, size_t len, size_t nupdated)
+ngx_http_foodsvc_redis_order_set(const char *id, const char *json, size_t len, size_t rank)
 {
     if (ngx_strlen(id) <= FOODSVC_UUID_TEXT) {
-        (void) ngx_http_foodsvc_redis_write(ngx_http_foodsvc_redis_write_new(id, json, len, nupdated), NULL);
+        (void) ngx_http_foodsvc_redis_write(ngx_http_foodsvc_redis_write_new(id, json, len, rank), NULL);
     }
 }
 

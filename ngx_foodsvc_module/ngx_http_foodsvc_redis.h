@@ -40,7 +40,7 @@ void ngx_http_foodsvc_redis_exit_process(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_foodsvc_redis_order_get(ngx_http_foodsvc_redis_op_t *op, const char *id);
 ngx_int_t ngx_http_foodsvc_redis_url_get(ngx_http_foodsvc_redis_op_t *op, const char *service);
 /* json is copied. */
-void ngx_http_foodsvc_redis_order_set(const char *id, const char *json, size_t len, size_t nupdated);
+void ngx_http_foodsvc_redis_order_set(const char *id, const char *json, size_t len, size_t rank);
 void ngx_http_foodsvc_redis_url_set(const char *service, const char *url);
 /* done fires when it is gone. Redis away: remembered (bounded) and sent at the reconnect, before anything is read; the
    same for an order_set. */

@@ -74,7 +74,7 @@ ngx_http_foodsvc_redis_send_write(ngx_http_foodsvc_redis_cmd_t *cmd)
         foodsvc_cache_order_delete(&args, (char *) write->id, cmd->resent);
 
     } else {
-        foodsvc_cache_order_set(&args, (char *) write->id, write->json, write->len, write->nupdated, cmd->resent);
+        foodsvc_cache_order_set(&args, (char *) write->id, write->json, write->len, write->rank, cmd->resent);
     }
 
     return ngx_http_foodsvc_redis_send(cmd, &args);

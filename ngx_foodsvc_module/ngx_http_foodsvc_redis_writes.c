@@ -19,7 +19,7 @@ ngx_http_foodsvc_redis_writes_init(ngx_http_foodsvc_redis_writes_t *writes)
 
 
 ngx_http_foodsvc_redis_write_t *
-ngx_http_foodsvc_redis_write_new(const char *id, const char *json, size_t len, size_t nupdated)
+ngx_http_foodsvc_redis_write_new(const char *id, const char *json, size_t len, size_t rank)
 {
     size_t                           n;
     ngx_http_foodsvc_redis_write_t  *write;
@@ -39,7 +39,7 @@ ngx_http_foodsvc_redis_write_new(const char *id, const char *json, size_t len, s
     write->node.str.len = n;
     write->node.node.key = ngx_crc32_short(write->id, n);
     write->remove = (json == NULL);
-    write->nupdated = nupdated;
+    write->rank = rank;
 
     if (json) {
         write->json = malloc(len + 1);
@@ -82,7 +82,7 @@ ngx_http_foodsvc_redis_writes_add(ngx_http_foodsvc_redis_writes_t *writes, ngx_h
     old = ngx_http_foodsvc_redis_writes_find(writes, (char *) write->id);
 
     if (old) {
-        if (old->remove || (!write->remove && old->nupdated > write->nupdated)) {
+        if (old->remove || (!write->remove && old->rank > write->rank)) {
             ngx_http_foodsvc_redis_write_free(write);
             return NGX_OK;
         }

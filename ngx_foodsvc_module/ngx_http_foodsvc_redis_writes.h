@@ -18,7 +18,7 @@ typedef struct {
     ngx_uint_t      remove;             /* delete the entry; json is NULL then */
     char           *json;               /* owned */
     size_t          len;
-    size_t          nupdated;
+    size_t          rank;
 } ngx_http_foodsvc_redis_write_t;
 
 typedef struct {
@@ -32,7 +32,7 @@ void ngx_http_foodsvc_redis_writes_init(ngx_http_foodsvc_redis_writes_t *writes)
 
 /* json NULL: a deletion. Copies. NULL: no memory, or an id that is too long. */
 ngx_http_foodsvc_redis_write_t *ngx_http_foodsvc_redis_write_new(const char *id, const char *json, size_t len,
-    size_t nupdated);
+    size_t rank);
 void ngx_http_foodsvc_redis_write_free(ngx_http_foodsvc_redis_write_t *write);
 
 /* Takes write. NGX_DECLINED: too many, write was freed. A deletion is final; of two others the longer history stays. */

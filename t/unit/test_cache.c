@@ -155,17 +155,17 @@ static redisReply *run(foodsvc_cache_cmd_t *cmd)
 }
 
 /* EVALSHA, and EVAL when the server does not know the script: as the callers do. */
-static long long set(const char *json, size_t nupdated)
+static long long set_ranked(const char *json, size_t rank)
 {
     foodsvc_cache_cmd_t cmd;
     redisReply         *reply;
     long long           result;
 
-    foodsvc_cache_order_set(&cmd, id, json, strlen(json), nupdated, false);
+    foodsvc_cache_order_set(&cmd, id, json, strlen(json), rank, false);
     reply = run(&cmd);
     if (reply->type == REDIS_REPLY_ERROR && foodsvc_cache_noscript(reply->str, reply->len)) {
         freeReplyObject(reply);
-        foodsvc_cache_order_set(&cmd, id, json, strlen(json), nupdated, true);
+        foodsvc_cache_order_set(&cmd, id, json, strlen(json), rank, true);
         reply = run(&cmd);
     }
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -174,6 +174,11 @@ static long long set(const char *json, size_t nupdated)
     result = reply->integer;
     freeReplyObject(reply);
     return result;
+}
+
+static long long set(const char *json, size_t steps)
+{
+    return set_ranked(json, FOODSVC_ORDER_RANK(steps, 0));
 }
 
 static void check_entry(const char *expected)
@@ -202,7 +207,7 @@ static long long ask(const char *format, const char *key)
     return result;
 }
 
-static char *entry_of(size_t nupdated, char *text)
+static char *entry_with_ids(size_t nupdated, int ids, char *text)
 {
     foodsvc_order_t *order = foodsvc_order_new();
     size_t           len, public_len;
@@ -212,11 +217,39 @@ static char *entry_of(size_t nupdated, char *text)
     for (size_t i = 0; i < nupdated; i++) {
         foodsvc_order_add_step(order, FOODSVC_PAYMENT_PAID, (int64_t) i);
     }
+    order->has_delivery_id = ids > 0;
+    order->has_kitchen_id = ids > 1;
     json = foodsvc_order_cache_json(order, &len, &public_len);
+    assert_int_equal(foodsvc_order_cache_rank(json, public_len), foodsvc_order_rank(order));
+    assert_int_equal(foodsvc_order_rank(order), FOODSVC_ORDER_RANK(nupdated, ids));
     strcpy(text, json);
     free(json);
     foodsvc_order_free(order);
     return text;
+}
+
+static char *entry_of(size_t nupdated, char *text)
+{
+    return entry_with_ids(nupdated, 0, text);
+}
+
+static void an_id_makes_an_entry_newer(void **state)
+{
+    char none[2048], one[2048], two[2048];
+
+    fresh();
+    entry_with_ids(1, 0, none);
+    entry_with_ids(1, 1, one);
+    entry_with_ids(1, 2, two);
+    assert_int_equal(set_ranked(one, FOODSVC_ORDER_RANK(1, 1)), 1);
+    assert_int_equal(set_ranked(none, FOODSVC_ORDER_RANK(1, 0)), 0);
+    check_entry(one);
+    assert_int_equal(set_ranked(two, FOODSVC_ORDER_RANK(1, 2)), 1);
+    assert_int_equal(set_ranked(one, FOODSVC_ORDER_RANK(1, 1)), 0);
+    check_entry(two);
+    assert_int_equal(set_ranked("a step later", FOODSVC_ORDER_RANK(2, 0)), 1);
+    check_entry("a step later");
+    ask("DEL %s", id);
 }
 
 static void the_newest_stays(void **state)
@@ -232,7 +265,7 @@ static void the_newest_stays(void **state)
     assert_int_equal(set(two, 2), 1);
     assert_int_equal(set(one, 1), 0);
     check_entry(two);
-    assert_int_equal(set("same age", 2), 1);        /* an id or a debt may have changed */
+    assert_int_equal(set("same age", 2), 1);        /* a debt may have changed */
     check_entry("same age");
     ask("DEL %s", id);
 }
@@ -324,6 +357,7 @@ int main(void)
         cmocka_unit_test(the_digests_are_the_scripts_),
         cmocka_unit_test(noscript),
         cmocka_unit_test(the_newest_stays),
+        cmocka_unit_test(an_id_makes_an_entry_newer),
         cmocka_unit_test(the_original_s_entry_counts_too),
         cmocka_unit_test(rubbish_is_replaced),
         cmocka_unit_test(a_deleted_order_stays_away),

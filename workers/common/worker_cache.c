@@ -23,7 +23,7 @@
 typedef struct {
     char    id[FOODSVC_UUID_TEXT + 1];
     char   *json;
-    size_t  len, nupdated;
+    size_t  len, rank;
     bool    done;
 } entry_t;
 
@@ -180,7 +180,7 @@ static bool exchange(worker_cache_t *cache, entry_t *const *entries, size_t n, b
     entry_t             *again[PIPELINE];
 
     for (size_t i = 0; i < n; i++) {
-        foodsvc_cache_order_set(&cmd, entries[i]->id, entries[i]->json, entries[i]->len, entries[i]->nupdated, eval);
+        foodsvc_cache_order_set(&cmd, entries[i]->id, entries[i]->json, entries[i]->len, entries[i]->rank, eval);
         if (redisAppendCommandArgv(cache->redis, cmd.argc, cmd.argv, cmd.lens) != REDIS_OK) {
             drop(cache, "no memory");
             return false;
@@ -273,7 +273,7 @@ static bool write_some(worker_cache_t *cache, foodsvc_order_t *const *orders, si
         entry_t  *entry = &entries[i];
 
         memcpy(entry->id, orders[i]->id, sizeof(entry->id));
-        entry->nupdated = orders[i]->nupdated;
+        entry->rank = foodsvc_order_rank(orders[i]);
         entry->json = foodsvc_order_cache_json(orders[i], &entry->len, &public_len);
         if (entry->json) {
             list[nlist++] = entry;
