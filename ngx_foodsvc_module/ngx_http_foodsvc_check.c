@@ -103,6 +103,15 @@ ngx_http_foodsvc_check_all(ngx_conf_t *cf)
         }
     }
 
+    ngx_conf_init_size_value(mcf->shown_size, NGX_HTTP_FOODSVC_SHOWN_DEFAULT);
+
+    if (mcf->used && mcf->shown_size) {
+        mcf->shown = ngx_http_foodsvc_shown_add(cf, mcf->shown_size);
+        if (mcf->shown == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
     return NGX_OK;
 }
 

@@ -94,6 +94,30 @@ ngx_http_foodsvc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_foodsvc_conf_shown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ssize_t                        size;
+    ngx_str_t                     *value = cf->args->elts;
+    ngx_http_foodsvc_main_conf_t  *mcf = conf;
+
+    if (mcf->shown_size != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    size = ngx_strcmp(value[1].data, "off") == 0 ? 0 : ngx_parse_size(&value[1]);
+
+    if (size != 0 && size < NGX_HTTP_FOODSVC_SHOWN_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "foodsvc_shown: \"%V\" is no size of %z bytes or more: give one, as "
+                           "4m, or \"off\"", &value[1], (ssize_t) NGX_HTTP_FOODSVC_SHOWN_MIN);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->shown_size = size;
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     u_char                         err[256];

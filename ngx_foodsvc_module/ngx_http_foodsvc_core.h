@@ -58,6 +58,18 @@ ngx_int_t ngx_http_foodsvc_check_all(ngx_conf_t *cf);
 ngx_int_t ngx_http_foodsvc_read_file(ngx_conf_t *cf, ngx_str_t *path, size_t max, ngx_str_t *text);
 ngx_int_t ngx_http_foodsvc_first_line(ngx_conf_t *cf, ngx_str_t *path, size_t max, ngx_str_t *line);
 
+/* --- ngx_http_foodsvc_shown.c: what handlers call is in ngx_http_foodsvc_flow.h --- */
+
+#define NGX_HTTP_FOODSVC_SHOWN_MIN      ngx_max(65536, 8 * (ssize_t) ngx_pagesize)
+#define NGX_HTTP_FOODSVC_SHOWN_DEFAULT  4194304     /* bytes */
+
+/* The zone of this name and size; NULL: there is another, or no memory. */
+ngx_shm_zone_t *ngx_http_foodsvc_shown_add(ngx_conf_t *cf, size_t size);
+/* NULL: there is none, and everything in the cache is believed. */
+void ngx_http_foodsvc_shown_init_process(ngx_shm_zone_t *zone);
+/* ngx_http_foodsvc_conf_servers.c */
+char *ngx_http_foodsvc_conf_shown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /* --- ngx_http_foodsvc_key.c --- */
 
 ngx_int_t ngx_http_foodsvc_key_init(ngx_log_t *log);

@@ -180,6 +180,7 @@ ngx_http_foodsvc_flow_cache_order(const foodsvc_order_t *order, size_t *len)
         return NULL;
     }
 
+    (void) ngx_http_foodsvc_shown(order->id, foodsvc_order_rank(order));
     ngx_http_foodsvc_redis_order_set(order->id, json, json_len, foodsvc_order_rank(order));
 
     /* The public part is closed where ,"sum" begins: the cached text is the answer's as well. */

@@ -65,6 +65,16 @@ char *ngx_http_foodsvc_flow_cache_order(const foodsvc_order_t *order, size_t *le
 /* The metadata of an order, as every partner and event gets it. False: no memory. */
 ngx_int_t ngx_http_foodsvc_flow_metadata(const foodsvc_order_t *order, foodsvc_metadata_t *metadata);
 
+/* --- what was shown (ngx_http_foodsvc_shown.c) --- */
+
+/*
+ * An answer is about to show this order at this rank (foodsvc_order_rank()): noted. False: an earlier answer showed more
+ * of it, or it was deleted since. Of the cache that is not to be believed; MongoDB's answers are given all the same.
+ */
+ngx_uint_t ngx_http_foodsvc_shown(const char *id, size_t rank);
+/* The cache is not to be believed about this order any more. */
+void ngx_http_foodsvc_shown_deleted(const char *id);
+
 /* --- events --- */
 
 /*

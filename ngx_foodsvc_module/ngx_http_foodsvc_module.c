@@ -48,6 +48,11 @@ static ngx_command_t  ngx_http_foodsvc_commands[] = {
       ngx_http_foodsvc_conf_rabbitmq,
       NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
 
+    { ngx_string("foodsvc_shown"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_foodsvc_conf_shown,
+      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
     { ngx_string("foodsvc_partners"),
       NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS,
       ngx_http_foodsvc_conf_partners,
@@ -214,6 +219,7 @@ ngx_http_foodsvc_init_process(ngx_cycle_t *cycle)
     json_object_seed(0);
 
     ngx_http_foodsvc_relay_init(cycle);
+    ngx_http_foodsvc_shown_init_process(mcf->shown);
 
     if (ngx_http_foodsvc_key_init(cycle->log) != NGX_OK
         || ngx_http_foodsvc_address_init(cycle) != NGX_OK
@@ -254,6 +260,8 @@ ngx_http_foodsvc_create_main_conf(ngx_conf_t *cf)
     if (mcf == NULL) {
         return NULL;
     }
+
+    mcf->shown_size = NGX_CONF_UNSET_SIZE;
 
     mcf->roles = ngx_array_create(cf->pool, 4, sizeof(ngx_http_foodsvc_role_t));
     if (mcf->roles == NULL) {

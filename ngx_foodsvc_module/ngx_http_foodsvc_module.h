@@ -40,6 +40,8 @@ typedef struct {
     ngx_http_foodsvc_publisher_conf_t  publisher;
     ngx_uint_t                         used;        /* a location has a role: the servers are needed */
     ngx_array_t                       *roles;       /* of ngx_http_foodsvc_role_t, for the checks after parsing */
+    ngx_shm_zone_t                    *shown;       /* ngx_http_foodsvc_shown.c; NULL: off */
+    size_t                             shown_size;  /* 0: off */
     ngx_str_t                          partners;    /* the name of the upstream{} with foodsvc_partners */
 } ngx_http_foodsvc_main_conf_t;
 

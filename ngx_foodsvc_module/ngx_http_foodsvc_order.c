@@ -2,7 +2,8 @@
  * GET and DELETE /v1/orders/{id}.
  *
  * An order is read from Redis, and from MongoDB when Redis has none, has rubbish or is away: each works without the
- * other. What our services cached is sent as it is, unparsed. It is deleted from MongoDB first; the cache's
+ * other. What our services cached is sent as it is, unparsed, unless an earlier answer showed more of the order
+ * (ngx_http_foodsvc_shown.c). It is deleted from MongoDB first; the cache's
  * tombstone then keeps a late write from bringing it back.
  */
 #include "ngx_http_foodsvc_flow.h"
@@ -60,7 +61,7 @@ ngx_http_foodsvc_order_cached(ngx_http_foodsvc_op_t *op)
 }
 
 
-/* NGX_DECLINED: the value is no order that we can read; it is as good as nothing there. */
+/* NGX_DECLINED: the value is no order that we can read, or older than what was shown; it is as good as nothing there. */
 static ngx_int_t
 ngx_http_foodsvc_order_reply_cached(ngx_http_foodsvc_ctx_t *ctx, const char *text, size_t len)
 {
@@ -70,6 +71,10 @@ ngx_http_foodsvc_order_reply_cached(ngx_http_foodsvc_ctx_t *ctx, const char *tex
 
     public_len = foodsvc_order_cache_public(text, len, ctx->id);
     if (public_len) {
+        if (!ngx_http_foodsvc_shown(ctx->id, foodsvc_order_cache_rank(text, public_len))) {
+            return NGX_DECLINED;
+        }
+
         ngx_http_foodsvc_reply_copy(ctx, NGX_HTTP_OK, text, public_len, "}");
         return NGX_OK;
     }
@@ -81,7 +86,8 @@ ngx_http_foodsvc_order_reply_cached(ngx_http_foodsvc_ctx_t *ctx, const char *tex
         return NGX_DECLINED;
     }
 
-    json = foodsvc_order_response_json(order, &json_len);
+    json = ngx_http_foodsvc_shown(ctx->id, foodsvc_order_rank(order)) ? foodsvc_order_response_json(order, &json_len)
+                                                                      : NULL;
     foodsvc_order_free(order);
     if (json == NULL) {
         return NGX_DECLINED;
@@ -151,6 +157,10 @@ ngx_http_foodsvc_order_deleted(ngx_http_foodsvc_op_t *op)
     foodsvc_store_rc_e            rc = deleted->u.order.rc;
 
     ctx = ngx_http_foodsvc_flow_arrived(op);
+
+    if (rc == FOODSVC_STORE_OK || rc == FOODSVC_STORE_NOT_FOUND || rc == FOODSVC_STORE_UNKNOWN) {
+        ngx_http_foodsvc_shown_deleted(deleted->id);
+    }
 
     if (ctx && rc == FOODSVC_STORE_OK) {
         ngx_http_foodsvc_order_uncache(ctx);

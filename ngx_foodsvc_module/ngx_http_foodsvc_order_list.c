@@ -176,6 +176,8 @@ ngx_http_foodsvc_list_text(ngx_http_foodsvc_list_t *flow, const foodsvc_store_pa
             return NGX_ERROR;
         }
 
+        (void) ngx_http_foodsvc_shown(page->orders[i]->id, foodsvc_order_rank(page->orders[i]));
+
         if (flow->listed) {
             rc = ngx_http_foodsvc_list_add(text, ",", 1);
         }

@@ -345,3 +345,22 @@ argument 1 is not the SHA-256 of a key: give 64 hex digits
 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef orders:read callbacks
 --- error_log
 keys" line 1 names an unknown scope: use orders:read, orders:write, payments or callback
+
+
+=== TEST 42: what was shown needs some room
+--- location: location / { foodsvc order; }
+--- redis
+foodsvc_redis redis://127.0.0.1:1;
+foodsvc_shown 100;
+--- error_log
+foodsvc_shown: "100" is no size of 65536 bytes or more: give one, as 4m, or "off" in
+
+
+=== TEST 43: or is off
+--- location: location / { foodsvc order; }
+--- redis
+foodsvc_redis redis://127.0.0.1:1;
+foodsvc_shown off;
+foodsvc_shown 4m;
+--- error_log
+"foodsvc_shown" directive is duplicate in

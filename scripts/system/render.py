@@ -122,9 +122,11 @@ def supervisord_conf(settings, programs):
 
 
 def redis_conf(settings):
-    """The private Redis: a cache with a password, saved when it stops."""
+    """The private Redis: a cache with a password, saved when it stops and at no other time: what it loads at its start
+    is never older than its end (system.py removes the dump once it is loaded)."""
     return (f"bind 127.0.0.1\nport {settings.ports['redis']}\nrequirepass {settings.secret('redis_password')}\n"
-            f"dir {settings.run}/data/redis\ndaemonize no\npidfile \"\"\nlogfile \"\"\nsave 300 1\n"
+            f"dir {settings.run}/data/redis\ndaemonize no\npidfile \"\"\nlogfile \"\"\nsave \"\"\n"
+            "shutdown-on-sigterm save\n"
             "stop-writes-on-bgsave-error no\nmaxmemory 256mb\nmaxmemory-policy volatile-lru\n")
 
 

@@ -157,6 +157,9 @@ class System:
                     self.supervisor.start(program)
         for part in parts:
             self._wait(part, health.CHECKS[part])
+            if part == "redis":         # loaded; after a crash it would be an old one
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.settings.run, "data/redis/dump.rdb"))
 
     def _ports(self, part):
         return [name for name in PARTS[part][1] if part != "sim" or name in self.settings.simulated()]

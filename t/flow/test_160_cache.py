@@ -1,0 +1,74 @@
+"""The cache never takes back what was shown, whatever Redis holds."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+
+def make(target):
+    subprocess.run(["make", "-s", target], check=True, stdin=subprocess.DEVNULL, timeout=90)
+
+
+@pytest.fixture
+def older(system):
+    """An order at driverAvailable, and its entry from when it was at deliveryScheduled."""
+    order = system.paid()
+    system.show(order["id"])
+    entry = system.redis.get(order["id"])
+    assert b"driverAvailable" not in entry
+    system.queue.event(order["id"], "driverAvailable")
+    system.wait_status(order["id"], "cookingScheduled")
+    return order["id"], entry
+
+
+def test_an_entry_that_is_older_than_what_was_shown_is_not_believed(system, older):
+    order_id, entry = older
+    system.redis.set(order_id, entry)
+    assert system.show(order_id)["status"] == "cookingScheduled"
+    assert b"cookingScheduled" in system.redis.get(order_id)       # and it was mended
+
+
+def test_a_list_counts_as_shown(system):
+    order = system.paid()
+    system.show(order["id"])
+    entry = system.redis.get(order["id"])
+    system.db.orders.update_one({"_id": order["id"]}, {"$set": {"status": "driverAvailable"}, "$push": {
+        "updated": {"status": "driverAvailable", "when": order["created"]}}})
+    assert system.redis.get(order["id"]) == entry                   # nobody knows but MongoDB
+    assert system.show(order["id"])["status"] == "deliveryScheduled"
+    listed = {o["id"]: o["status"] for o in system.order.get("/v1/orders").json()}
+    assert listed[order["id"]] == "driverAvailable"
+    assert system.show(order["id"])["status"] == "driverAvailable"
+
+
+def test_what_was_shown_outlives_a_reload(system, older):
+    order_id, entry = older
+    pid = int(subprocess.run(["make", "-s", "pid-nginx"], check=True, capture_output=True, text=True).stdout)
+    os.kill(pid, signal.SIGHUP)
+    system.redis.set(order_id, entry)
+    for _ in range(10):
+        assert system.order.get(f"/v1/orders/{order_id}", headers={"Connection": "close"}).json()["status"] \
+            == "cookingScheduled"
+        system.redis.set(order_id, entry)
+
+
+def test_a_deleted_order_does_not_come_back_with_an_emptied_redis(system, older):
+    order_id, entry = older
+    assert system.order.delete(f"/v1/orders/{order_id}").status_code == 204
+    system.redis.flushall()                                         # its tombstone is gone, too
+    system.redis.set(order_id, entry)
+    assert system.order.get(f"/v1/orders/{order_id}").status_code == 404
+
+
+def test_a_killed_redis_does_not_begin_with_an_old_dump(system, older):
+    order_id, entry = older
+    system.redis.set(order_id, entry)
+    make("stop-redis")                      # in order: what it had is saved
+    make("start-redis")
+    assert system.redis.get(order_id) == entry
+    make("kill-redis")
+    make("start-redis")
+    assert system.redis.get(order_id) is None
+    assert system.show(order_id)["status"] == "cookingScheduled"
