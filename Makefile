@@ -34,6 +34,10 @@ endif
 ifneq ($(BREAKABLE),)
 CPPFLAGS += -DFOODSVC_BREAKABLE
 endif
+# FAULTS=1: calls that can fail fail when a test says so; t/faults/faults.c tells how.
+FAULTS   ?=
+FAULT_OBJ  := $(if $(FAULTS),$(BUILD)/obj/t/faults/faults.o)
+FAULT_LINK := $(if $(FAULTS),$(shell scripts/fault-options))
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lz -lm -lpthread
 WORKER_LIBS := $(shell pkg-config --libs $(WORKER_PKGS) 2>/dev/null)
 
@@ -79,10 +83,10 @@ $(LIB): $(call obj,$(LIB_SRCS))
 	@rm -f $@ && $(AR) rcs $@ $^
 
 define program
-$(BUILD)/bin/$(1): $(call obj,$(2) $(COMMON_SRCS)) $(LIB)
+$(BUILD)/bin/$(1): $(call obj,$(2) $(COMMON_SRCS)) $(FAULT_OBJ) $(LIB)
 	@mkdir -p $$(@D)
 	@echo "  LINK    $$@"
-	@$(CC) $(CFLAGS) $(LDHARDEN) -o $$@ $$^ $(WORKER_LIBS) $(LIBS)
+	@$(CC) $(CFLAGS) $(LDHARDEN) $(FAULT_LINK) -o $$@ $$^ $(WORKER_LIBS) $(LIBS)
 endef
 $(eval $(call program,foodsvc-orderd,$(ORDERD_SRCS)))
 $(eval $(call program,foodsvc-sweepd,$(SWEEPD_SRCS)))
@@ -114,8 +118,15 @@ $(BUILD)/docs/state-machine: $(BUILD)/obj/scripts/state-machine.o $(LIB)
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS)
 
 # The module is built by nginx's own build, in a copy of Debian's nginx-dev or of the sources named by NGINX_SRC.
-$(MODULE): config $(wildcard ngx_foodsvc_module/*.[ch]) $(wildcard libfoodsvc/*.[ch]) | headers
-	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) BREAKABLE=$(BREAKABLE) scripts/build-module $@
+MODULE_FAULT_OBJ := $(if $(FAULTS),$(BUILD)/obj/t/faults/faults_nginx.o)
+$(MODULE): config $(wildcard ngx_foodsvc_module/*.[ch]) $(wildcard libfoodsvc/*.[ch]) $(MODULE_FAULT_OBJ) | headers
+	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) BREAKABLE=$(BREAKABLE) \
+	    MODULE_LINK="$(FAULT_LINK) $(MODULE_FAULT_OBJ)" scripts/build-module $@
+$(BUILD)/obj/t/faults/faults_nginx.o: CPPFLAGS += -DFAULTS_NGINX
+$(BUILD)/obj/t/faults/faults_nginx.o: t/faults/faults.c | headers
+	@mkdir -p $(@D)
+	@echo "  CC      $<, for nginx"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) $(HARDEN) -MMD -MP -c -o $@ $<
 
 # What nginx serves beside the services' answers: their OpenAPI descriptions, and the page at /docs.
 DOCS_FILES := $(wildcard conf/docs/*)
@@ -154,7 +165,7 @@ headers:
 # Setting up, running
 
 SYSTEM  = $(PYTHON) scripts/system
-export BUILD TOOLS RUN PARTNERS SPEED ORDERDS SWEEPDS PORTS SANITIZE
+export BUILD TOOLS RUN PARTNERS SPEED ORDERDS SWEEPDS PORTS SANITIZE QUICK
 
 .PHONY: setup setup-tests
 setup:  ## install what is missing on this machine; make the development certificate, key and passwords
@@ -230,6 +241,10 @@ chaos: setup    ## break a running system for some minutes and prove what is lef
 	@$(if $(filter list,$(BREAK)),,+$(MAKE) --no-print-directory BREAKABLE=$(if $(BREAK),1) TOOLS=$(TOOLS) \
 	    BUILD=$(CHAOS_BUILD) chaos-programs)
 	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) BUILD=$(CHAOS_BUILD) TOOLS=$(TOOLS) $(PYTHON) t/chaos
+.PHONY: faults
+faults: setup-tests ## each call that can fail fails once, in module and workers, under ASan; QUICK=1 one for each place
+	@+$(MAKE) --no-print-directory SANITIZE=1 FAULTS=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults build
+	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults $(PYTHON) t/run $(or $(T),$(wildcard t/faults/test_*.py))
 .PHONY: schemathesis prism-proxy degraded
 schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1
 	@+EXAMPLES=$(or $(EXAMPLES),1000) $(MAKE) --no-print-directory test T=t/flow/test_110_schemathesis.py
@@ -260,6 +275,6 @@ pictures: ready ## take the pictures in docs/pictures/: a demo in a system of it
 
 .PHONY: clean distclean
 clean:          ## remove what was built; tools, secrets and data stay
-	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs share nginx nginx-* asan fuzz lint)
+	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs share nginx nginx-* asan faults fuzz lint)
 distclean: down ## remove everything that is not in git
 	rm -rf $(BUILD)

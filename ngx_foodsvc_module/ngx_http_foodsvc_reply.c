@@ -123,7 +123,6 @@ ngx_http_foodsvc_retry_after(ngx_http_foodsvc_ctx_t *ctx)
 
     if (ngx_http_foodsvc_header(ctx->request, "Retry-After", &value) != NGX_OK) {
         ngx_http_foodsvc_no_memory(ctx);
-        return;
     }
 }
 

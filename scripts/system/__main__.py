@@ -12,7 +12,8 @@ By the environment:
   PARTNERS=sim           who plays the partners: the simulator; prism: Prism mocks CustomerService, DeliveryService and
                          KitchenService from specs/, the simulator is the card company alone; none: their ports stay free
   SPEED=60               how much faster than life the simulator is
-  ORDERDS=1 SWEEPDS=1    how many orderd, sweepd                    SANITIZE=1    the build has sanitizers
+  ORDERDS=1 SWEEPDS=1    how many orderd, sweepd                    WORKERS=2     how many nginx workers
+  SANITIZE=1             the build has sanitizers
   PORTS=free             free ports instead of the usual ones; or one by one: ORDER_PORT PAYMENT_PORT CUSTOMER_PORT
                          DELIVERY_PORT KITCHEN_PORT CARD_PORT MONGO_PORT REDIS_PORT RABBIT_PORT
   MONGO_URL REDIS_URL AMQP_URL

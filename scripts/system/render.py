@@ -84,7 +84,8 @@ def _values(settings):
         "LOGS": os.path.join(settings.run, "logs"), "SECRETS": secrets, "TLS": tls,
         "NODE": (settings.prism() or "-")[0], "PRISM": (settings.prism() or "--")[1],
         "MONGOD": settings.mongod() or "mongod", "NGINX": settings.program("nginx") or "nginx",
-        "NGINX_ENV": nginx_env, "ORDERDS": settings.orderds, "SWEEPDS": settings.sweepds, "SPEED": f"{settings.speed:g}",
+        "NGINX_ENV": nginx_env, "ORDERDS": settings.orderds, "SWEEPDS": settings.sweepds, "WORKERS": settings.workers,
+        "SPEED": f"{settings.speed:g}",
         "USER": pwd.getpwuid(os.getuid()).pw_name,
         # As root nginx would give its workers to somebody who may not read the run folder.
         "USER_LINE": f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.getuid() == 0 else "",

@@ -73,6 +73,7 @@ class Settings:
         self.speed = DEFAULT_SPEED
         self.orderds = 1
         self.sweepds = 1
+        self.workers = 2
         self.fingerprints = self.saved.get("fingerprints", {})
         self.sanitize = bool(env.get("SANITIZE"))
 
@@ -95,6 +96,7 @@ class Settings:
         self.speed = self.saved.get("speed", DEFAULT_SPEED)
         self.orderds = self.saved.get("orderds", 1)
         self.sweepds = self.saved.get("sweepds", 1)
+        self.workers = self.saved.get("workers", 2)
         return self
 
     def as_wanted(self):
@@ -112,6 +114,7 @@ class Settings:
         self.speed = self._number("SPEED", DEFAULT_SPEED, float)
         self.orderds = self._number("ORDERDS", 1, int)
         self.sweepds = self._number("SWEEPDS", 1, int)
+        self.workers = self._number("WORKERS", 2, int)
         return self
 
     def _is_own(self, server, url):
@@ -150,7 +153,8 @@ class Settings:
     def save(self):
         """Keeps what as_saved reads."""
         keep = {"ports": self.ports, "given": self.given, "partners": self.partners, "speed": self.speed,
-                "orderds": self.orderds, "sweepds": self.sweepds, "fingerprints": self.fingerprints}
+                "orderds": self.orderds, "sweepds": self.sweepds, "workers": self.workers,
+                "fingerprints": self.fingerprints}
         write_private(self.file, json.dumps(keep, indent=2) + "\n")
 
     def secret(self, name):
