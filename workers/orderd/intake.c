@@ -17,8 +17,8 @@ void orderd_job_free(job_t *job)
 
 void orderd_forgo(orderd_t *orderd, job_t *job)
 {
-    if (job->message->connection == worker_amqp_connection(orderd->amqp)) {
-        worker_amqp_break(orderd->amqp, "no memory for a message");
+    if (job->message->connection == worker_amqp_connection(orderd->servers.amqp)) {
+        worker_amqp_break(orderd->servers.amqp, "no memory for a message");
     }
     orderd_job_free(job);
 }
@@ -56,7 +56,7 @@ void orderd_message(void *ctx, worker_amqp_message_t *message)
 
     orderd->stats.messages++;
     if (job == NULL || !worker_acks_add(&orderd->acks, message->tag)) {
-        worker_amqp_break(orderd->amqp, "no memory for a message");
+        worker_amqp_break(orderd->servers.amqp, "no memory for a message");
         free(job);
         free(message);
         return;
