@@ -124,6 +124,7 @@ ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
     ngx_http_foodsvc_param_t       params[] = {
         { "timeout", &mcf->publisher.timeout, 1, 10, 60000, NULL },
+        { "patience", &mcf->publisher.patience, 1, 1000, 3600000, NULL },
         { "queue", &mcf->publisher.queue, 0, 1, 1000000, NULL },
         { "window", &mcf->publisher.window, 0, 1, 4096, NULL },
         { "heartbeat", &mcf->publisher.heartbeat, 0, 1, 600, NULL },
@@ -136,6 +137,7 @@ ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     mcf->publisher.timeout = 2000;
+    mcf->publisher.patience = 30000;
     mcf->publisher.queue = 4096;
     mcf->publisher.window = 128;
     mcf->publisher.heartbeat = 10;

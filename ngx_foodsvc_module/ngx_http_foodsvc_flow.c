@@ -7,12 +7,8 @@
 #include "ngx_http_foodsvc_flow.h"
 
 
-/*
- * How long a client waits for the broker's confirm of what is stored already, and how long the publisher tries in
- * all.
- */
+/* How long a client waits for the broker's confirm of what is stored already. */
 #define NGX_HTTP_FOODSVC_CONFIRM_WAIT   1000
-#define NGX_HTTP_FOODSVC_PUBLISH_TIME   30000
 
 
 static void ngx_http_foodsvc_flow_nudged(ngx_http_foodsvc_op_t *op);
@@ -241,7 +237,6 @@ ngx_http_foodsvc_flow_event_op(const foodsvc_metadata_t *metadata, foodsvc_statu
 
     ngx_cpystrn((u_char *) op->queue, (u_char *) metadata->receiver, sizeof(op->queue));
     ngx_cpystrn((u_char *) op->key, (u_char *) order_id, sizeof(op->key));
-    op->timeout = NGX_HTTP_FOODSVC_PUBLISH_TIME;
 
     return op;
 }

@@ -194,7 +194,7 @@ ngx_http_foodsvc_publish(ngx_http_foodsvc_publish_op_t *op)
     }
 
     if (op->timeout == 0) {
-        op->timeout = publisher->conf->timeout;
+        op->timeout = publisher->conf->patience;
     }
 
     op->fired = 0;

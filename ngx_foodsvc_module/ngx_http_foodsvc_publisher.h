@@ -23,7 +23,7 @@ typedef struct {
     ngx_uint_t                     relayed;     /* the caller's own: not the first try (ngx_http_foodsvc_relay.c) */
     char                          *body;        /* malloc'ed, owned by the op */
     size_t                         len;
-    ngx_msec_t                     timeout;     /* from submit, 0: the configured one; until then an unsent or
+    ngx_msec_t                     timeout;     /* from submit, 0: conf's patience; until then an unsent or
                                                    unconfirmed message is sent again after a reconnect */
     ngx_http_foodsvc_publish_rc_e  rc;
 
@@ -43,6 +43,7 @@ typedef struct {
     ngx_str_t   url;            /* amqp[s]://user:password@host:port/vhost, NUL-terminated */
     ngx_str_t   cacert;         /* amqps: the CA file, NUL-terminated; empty: $SSL_CERT_FILE or the system's */
     ngx_msec_t  timeout;        /* of connecting, login and RPCs */
+    ngx_msec_t  patience;       /* how long an op may take that says nothing of its own */
     ngx_uint_t  queue;          /* messages waiting, beside those in flight */
     ngx_uint_t  window;         /* unconfirmed messages in flight: 64-256 */
     ngx_uint_t  heartbeat;      /* seconds */
