@@ -22,7 +22,7 @@ TIMEOUT = 6                 # s: some clients give up before the service does
 CLIENTS = 12
 UNKNOWN = "00000000"        # customers whose id begins so are unknown to CustomerService
 LIST_EVERY = 8              # s
-KEYS = 0.0                  # of the orders are placed with an Idempotency-Key
+KEYS = 0.5                  # of the orders are placed with an Idempotency-Key
 
 
 class Connection:

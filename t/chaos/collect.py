@@ -16,7 +16,7 @@ import redis
 from checker import Facts
 from clients import Connection
 
-COLLECTIONS = ("orders", "payments", "service_urls", "idempotency_keys", "keys")
+COLLECTIONS = ("orders", "payments", "service_urls", "idempotency_keys")
 
 
 def as_order(document):

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.parse
 import xmlrpc.client
 
@@ -18,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(ROOT, "scripts/system"))
 
+import health  # noqa: E402
 import processes  # noqa: E402
 import render  # noqa: E402
 from settings import Settings, free_port  # noqa: E402
@@ -27,7 +29,11 @@ SERVERS = ("mongo", "redis", "rabbit")
 ALIVE = ("STARTING", "RUNNING")
 
 # Short times, so that a run of minutes sees what takes hours in life.
-TIMES = {"FOODSVC_PARTNER_TIMEOUT": "2s", "FOODSVC_CLAIM": "6s", "FOODSVC_STATS": "10s", "FOODSVC_CALLBACK_TIMEOUT": "4s"}
+TIMES = {"FOODSVC_PARTNER_TIMEOUT": "2s", "FOODSVC_CLAIM": "6s", "FOODSVC_STATS": "10s", "FOODSVC_CALLBACK_TIMEOUT": "4s",
+         "FOODSVC_INTERVAL": "500ms", "FOODSVC_AGE_OUTBOX": "2s"}
+TIMES |= {f"FOODSVC_AGE_{status}": "4s" for status in (
+    "CREATED", "PAYMENT_PAID", "DELIVERY_SCHEDULED", "DRIVER_AVAILABLE", "COOKING_SCHEDULED", "COOKING_MEAL", "COOKING_DONE",
+    "PICKED_UP", "IN_TRANSIT", "ORDER_CANCELLED", "PAYMENT_FAILED", "REIMBURSED")}
 
 
 class Trouble(Exception):
@@ -162,7 +168,18 @@ class World:
             self.leftovers()
         with contextlib.suppress(xmlrpc.client.Fault):
             self.supervisors[self._place(program)].rpc.startProcess(program, False)
+        if program == "redis:redis":
+            self.forget_dump()
         return self.pid(program) is not None
+
+    def forget_dump(self):
+        """What Redis saved at its end is loaded once, as scripts/system does: after a kill it would be an old one."""
+        servers = self.settings["servers"]
+        deadline = time.monotonic() + 3
+        while health.redis(servers) is not None and self.pid("redis:redis") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(servers.run, "data/redis/dump.rdb"))
 
     def stop_program(self, program):
         """Asks it to end in its own way; does not wait."""
