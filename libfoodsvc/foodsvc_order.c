@@ -185,9 +185,25 @@ static bool take_ids(foodsvc_order_t *order, const foodsvc_change_t *change)
     return taken;
 }
 
+/*
+ * The refund was asked for, and the order is told that it is paid: the card company has refused the refund, and it is
+ * owed again. When it was only told twice, PaymentService is asked once more, and has nothing to do.
+ */
+static bool owe_refund_again(foodsvc_order_t *order, const foodsvc_change_t *change)
+{
+    if (change->status != FOODSVC_PAYMENT_PAID || !(order->settled & FOODSVC_OWES_REIMBURSEMENT)
+        || (order->status != FOODSVC_ORDER_CANCELLED && order->status != FOODSVC_PAYMENT_FAILED))
+    {
+        return false;
+    }
+    order->settled &= ~(unsigned) FOODSVC_OWES_REIMBURSEMENT;
+    return true;
+}
+
 static foodsvc_verdict_e decide_event(foodsvc_order_t *order, const foodsvc_change_t *change, bool *ok)
 {
     foodsvc_verdict_e verdict = foodsvc_order_table(order->status, change->status);
+    bool              noted;
 
     if (verdict == FOODSVC_NOTED && paid_after_failed(order)) {
         verdict = FOODSVC_DUPLICATE;
@@ -203,12 +219,14 @@ static foodsvc_verdict_e decide_event(foodsvc_order_t *order, const foodsvc_chan
         if (verdict != FOODSVC_NOTED) {
             order->status = change->status;
         }
+        owe_refund_again(order, change);
         take_ids(order, change);
         return verdict;
 
     case FOODSVC_DUPLICATE:
     case FOODSVC_LATE:
-        return take_ids(order, change) ? FOODSVC_NOTED : verdict;
+        noted = owe_refund_again(order, change);
+        return take_ids(order, change) || noted ? FOODSVC_NOTED : verdict;
 
     case FOODSVC_REFUSED:
         break;

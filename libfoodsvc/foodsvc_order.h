@@ -125,8 +125,9 @@ typedef struct {
 typedef enum {
     FOODSVC_APPLIED,        /* the next status: write it */
     FOODSVC_EARLY,          /* a later stage came first: the order jumps forward; write it */
-    FOODSVC_NOTED,          /* no new status, but something to write: an id that was missing, a debt settled, or
-                               paymentPaid after paymentFailed, which goes into the history and owes a refund */
+    FOODSVC_NOTED,          /* no new status, but something to write: an id that was missing, a debt settled,
+                               paymentPaid after paymentFailed, which goes into the history and owes a refund, or
+                               paymentPaid when the refund was asked for: it was refused, and is owed again */
     FOODSVC_DUPLICATE,      /* this status was reached already and is still the order's: nothing to write */
     FOODSVC_LATE,           /* its stage lies behind: nothing to write */
     FOODSVC_REFUSED         /* not legal in this state: a cancel too early or too late, an

@@ -114,7 +114,7 @@ static bool set_fields(bson_t *set, const foodsvc_order_t *before, const foodsvc
             || foodsvc_store_copy(set, "kitchen_id", decided, "kitchen_id"))
         && (!uuid_differs(before->has_delivery_id, &before->delivery_id, after->has_delivery_id, &after->delivery_id)
             || foodsvc_store_copy(set, "delivery_id", decided, "delivery_id"))
-        && (before->settled == after->settled || foodsvc_store_copy(set, "settled", decided, "settled"))
+        && (before->settled == after->settled || after->settled == 0 || foodsvc_store_copy(set, "settled", decided, "settled"))
         && (!bson_has_field(decided, FOODSVC_OWES_SINCE)
             || foodsvc_store_copy(set, FOODSVC_OWES_SINCE, decided, FOODSVC_OWES_SINCE))
         && (!claim_differs(before, after) || after->claim_by[0] == '\0'
@@ -127,12 +127,14 @@ static bool unset_fields(bson_t *update, const foodsvc_order_t *before, const fo
     const bson_t *decided, const bson_t *doc)
 {
     bool    claim = before->claim_by[0] != '\0' && after->claim_by[0] == '\0';
+    bool    settled = before->settled != 0 && after->settled == 0;
     bool    owes = bson_has_field(doc, FOODSVC_OWES_SINCE) && !bson_has_field(decided, FOODSVC_OWES_SINCE);
     bson_t  unset;
 
-    return !(claim || owes)
+    return !(claim || settled || owes)
         || (BSON_APPEND_DOCUMENT_BEGIN(update, "$unset", &unset)
             && (!claim || BSON_APPEND_UTF8(&unset, "claim", ""))
+            && (!settled || BSON_APPEND_UTF8(&unset, "settled", ""))
             && (!owes || BSON_APPEND_UTF8(&unset, FOODSVC_OWES_SINCE, ""))
             && bson_append_document_end(update, &unset));
 }

@@ -109,6 +109,37 @@ def test_an_attempt_that_died_is_taken_over_when_its_time_is_over(system, partne
     assert len({c.headers["Idempotency-Key"] for c in partners.calls_of("bill", order_id)}) == 1
 
 
+def test_a_refund_that_the_company_refuses_is_asked_for_again(system, partners):
+    order_id = system.paid()["id"]
+    assert system.order.post(f"/v1/orders/{order_id}/cancel").status_code == 202
+    wait_for(lambda: "reimbursement" in system.doc(order_id).get("settled", []), what="the refund to be asked for")
+    key = f"{order_id}-reimburse"
+    assert system.callback(order_id, "paymentFailed").status_code == 201         # the charge's, late: nothing happens
+    assert stored(system, order_id)["status"] == "pending"
+    assert system.callback(order_id, "paymentFailed", partners.transactions[key]).status_code == 201
+    wait_for(lambda: len(partners.calls_of("reimburse", order_id)) == 2, what="the second request")
+    calls = partners.calls_of("reimburse", order_id)
+    assert [c.headers["Idempotency-Key"] for c in calls] == [key, key + "-2"]
+    assert calls[0].json == calls[1].json
+    wait_for(lambda: stored(system, order_id).get("reimburse_taken"), what="the second request to be taken")
+    assert system.callback(order_id, "reimbursed", partners.transactions[key + "-2"]).status_code == 201
+    system.wait_status(order_id, "reimbursed")
+    assert stored(system, order_id)["reimburse_refused"] == 1
+
+
+def test_paid_after_failed_is_given_back_once(system, partners):
+    order_id = system.place()["id"]
+    system.callback(order_id, "paymentFailed")
+    system.wait_status(order_id, "paymentFailed")
+    system.callback(order_id, "paymentPaid")
+    wait_for(lambda: partners.calls_of("reimburse", order_id), what="the refund to be asked for")
+    system.callback(order_id, "reimbursed")
+    system.wait_status(order_id, "reimbursed")
+    assert system.callback(order_id, "paymentPaid").status_code == 201
+    assert stored(system, order_id)["status"] == "reimbursed"
+    assert len(partners.calls_of("reimburse", order_id)) == 1
+
+
 class Company:
     """A card company that takes every request, books once for a key, and answers some of them late, broken or not at all."""
 

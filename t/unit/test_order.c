@@ -339,6 +339,32 @@ static void paid_after_failed_is_given_back(void **state)
     foodsvc_order_free(order);
 }
 
+/* PaymentService's way to say that the card company took the refund and refused it then. */
+static void a_refused_refund_is_owed_again(void **state)
+{
+    foodsvc_order_t *order = order_at(FOODSVC_ORDER_CANCELLED);
+    size_t           steps = order->nupdated;
+
+    assert_int_equal(event(order, FOODSVC_PAYMENT_PAID), FOODSVC_LATE);     /* not asked for yet: owed as it is */
+    settle(order, FOODSVC_OWES_REIMBURSEMENT);
+    assert_false(foodsvc_order_owes(order) & FOODSVC_OWES_REIMBURSEMENT);
+    assert_int_equal(event(order, FOODSVC_PAYMENT_FAILED), FOODSVC_LATE);
+    assert_int_equal(event(order, FOODSVC_PAYMENT_PAID), FOODSVC_NOTED);
+    assert_true(foodsvc_order_owes(order) & FOODSVC_OWES_REIMBURSEMENT);
+    assert_int_equal(order->status, FOODSVC_ORDER_CANCELLED);
+    assert_int_equal(order->nupdated, steps);
+    assert_int_equal(event(order, FOODSVC_REIMBURSED), FOODSVC_APPLIED);
+    foodsvc_order_free(order);
+
+    order = order_at(FOODSVC_CREATED);
+    event(order, FOODSVC_PAYMENT_FAILED);
+    event(order, FOODSVC_PAYMENT_PAID);
+    settle(order, FOODSVC_OWES_REIMBURSEMENT);
+    assert_int_equal(event(order, FOODSVC_PAYMENT_PAID), FOODSVC_NOTED);
+    assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_REIMBURSEMENT);
+    foodsvc_order_free(order);
+}
+
 static void reimbursed_by_somebody_else(void **state)
 {
     foodsvc_order_t *order = order_at(FOODSVC_DELIVERY_SCHEDULED);
@@ -429,6 +455,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_order_owes_until_settled),
         cmocka_unit_test(a_refund_does_not_hide_a_delivery_without_its_id),
         cmocka_unit_test(paid_after_failed_is_given_back),
+        cmocka_unit_test(a_refused_refund_is_owed_again),
         cmocka_unit_test(reimbursed_by_somebody_else),
         cmocka_unit_test(ids_come_with_old_news),
         cmocka_unit_test(an_unknown_change_is_refused),

@@ -288,7 +288,32 @@ static void test_settled(void **state)
     foodsvc_order_free(op.order);
 }
 
-#define FOREIGN "\"items\": [{\"product\": \"Lasagna\", \"quantity\": 1}], \"kitchen_id\": null, " \
+/* A refund that was asked for and refused: owed again, and with the last of the settled debts the field goes. */
+static void test_unsettled(void **state)
+{
+    char                        id[FOODSVC_UUID_TEXT + 1];
+    foodsvc_store_change_op_t   op;
+    bson_t                      doc;
+
+    stored_order(store, FOODSVC_ORDER_CANCELLED, id);
+    op = event_op(id, FOODSVC_PAYMENT_PAID);
+    op.change.kind = FOODSVC_CHANGE_SETTLED;
+    op.change.settled = FOODSVC_OWES_REIMBURSEMENT;
+    change_one(store, &op);
+    assert_int_equal(op.verdict, FOODSVC_NOTED);
+    foodsvc_order_free(op.order);
+    op = event_op(id, FOODSVC_PAYMENT_PAID);
+    change_one(store, &op);
+    assert_int_equal(op.verdict, FOODSVC_NOTED);
+    assert_true(foodsvc_order_owes(op.order) & FOODSVC_OWES_REIMBURSEMENT);
+    foodsvc_order_free(op.order);
+    raw_get(FOODSVC_ORDERS, id, &doc);
+    assert_false(bson_has_field(&doc, "settled"));
+    assert_true(bson_has_field(&doc, FOODSVC_OWES_SINCE));
+    bson_destroy(&doc);
+}
+
+#define FOREIGN """\"items\": [{\"product\": \"Lasagna\", \"quantity\": 1}], \"kitchen_id\": null, " \
     "\"customer_id\": \"53c5711d-f5d4-45eb-8651-f0ba9092ba0d\""
 
 /* Documents as others may have written them: texts for UUIDs and times, no `updated`, no rev. */
@@ -438,7 +463,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_insert), cmocka_unit_test(test_insert_many), cmocka_unit_test(test_not_found),
         cmocka_unit_test(test_change), cmocka_unit_test(test_change_batch), cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_settled), cmocka_unit_test(test_foreign), cmocka_unit_test(test_unreadable),
+        cmocka_unit_test(test_settled), cmocka_unit_test(test_unsettled),
+        cmocka_unit_test(test_foreign), cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_pages), cmocka_unit_test(test_page_without_index)
     };
 
