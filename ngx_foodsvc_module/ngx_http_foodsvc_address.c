@@ -6,6 +6,9 @@
  * one lookup in flight. Entries belong to the worker, not to a request; a lookup goes on when the request that started
  * it has died. Numeric addresses are read here; names are resolved by the store's threads, because getaddrinfo()
  * blocks.
+ *
+ * A url that was found is called only where foodsvc_partner_allow lets it lead; each address that a name is resolved to is
+ * judged. One in Redis that leads elsewhere is as good as none there. A url of the configuration is meant, and not judged.
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -15,17 +18,19 @@ typedef struct {
     ngx_queue_t                 waiting;        /* of ngx_http_foodsvc_lookup_t */
     const char                 *service;
     ngx_str_t                   setting;        /* the configured url, "" when there is none */
+    ngx_array_t                *allow;
     ngx_msec_t                  since;
     ngx_http_foodsvc_address_t  address;
     unsigned                    looking:1;
     unsigned                    valid:1;
 } ngx_http_foodsvc_entry_t;
 
-static ngx_http_foodsvc_entry_t *ngx_http_foodsvc_entry(const char *service, ngx_str_t *setting);
+static ngx_http_foodsvc_entry_t *ngx_http_foodsvc_entry(const char *service, ngx_str_t *setting, ngx_array_t *allow);
 static void ngx_http_foodsvc_look(ngx_http_foodsvc_entry_t *entry);
 static void ngx_http_foodsvc_from_redis(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_ask_mongo(ngx_http_foodsvc_entry_t *entry);
 static ngx_uint_t ngx_http_foodsvc_use(ngx_http_foodsvc_entry_t *entry, const char *url, size_t len);
+static void ngx_http_foodsvc_sift(ngx_http_foodsvc_entry_t *entry);
 static ngx_uint_t ngx_http_foodsvc_numeric(ngx_http_foodsvc_address_t *address);
 static void ngx_http_foodsvc_ask_resolver(ngx_http_foodsvc_entry_t *entry, const char *url, size_t len);
 static void ngx_http_foodsvc_submit(ngx_http_foodsvc_entry_t *entry, ngx_http_foodsvc_store_op_t *op);
@@ -50,12 +55,12 @@ ngx_http_foodsvc_address_init(ngx_cycle_t *cycle)
 
 
 void
-ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_msec_t ttl,
+ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_array_t *allow, ngx_msec_t ttl,
     ngx_http_foodsvc_lookup_t *lookup)
 {
     ngx_http_foodsvc_entry_t  *entry;
 
-    entry = ngx_http_foodsvc_entry(service, setting);
+    entry = ngx_http_foodsvc_entry(service, setting, allow);
     if (entry == NULL) {
         lookup->done(lookup, NULL);
         return;
@@ -85,9 +90,9 @@ ngx_http_foodsvc_address_cancel(ngx_http_foodsvc_lookup_t *lookup)
 }
 
 
-/* There are as many as services and settings. */
+/* There are as many as services, settings and lists. */
 static ngx_http_foodsvc_entry_t *
-ngx_http_foodsvc_entry(const char *service, ngx_str_t *setting)
+ngx_http_foodsvc_entry(const char *service, ngx_str_t *setting, ngx_array_t *allow)
 {
     ngx_queue_t               *q;
     ngx_http_foodsvc_entry_t  *entry;
@@ -98,7 +103,7 @@ ngx_http_foodsvc_entry(const char *service, ngx_str_t *setting)
     {
         entry = ngx_queue_data(q, ngx_http_foodsvc_entry_t, queue);
 
-        if (entry->setting.len == (setting ? setting->len : 0)
+        if (entry->allow == allow && entry->setting.len == (setting ? setting->len : 0)
             && (setting == NULL || ngx_memcmp(entry->setting.data, setting->data, setting->len) == 0)
             && ngx_strcmp(entry->service, service) == 0)
         {
@@ -112,6 +117,7 @@ ngx_http_foodsvc_entry(const char *service, ngx_str_t *setting)
     }
 
     entry->service = service;
+    entry->allow = allow;
 
     if (setting) {
         entry->setting = *setting;
@@ -178,7 +184,7 @@ ngx_http_foodsvc_ask_mongo(ngx_http_foodsvc_entry_t *entry)
 }
 
 
-/* False: this is no url, and nothing was begun. */
+/* False: this is no url, or none that may be called, and nothing was begun. */
 static ngx_uint_t
 ngx_http_foodsvc_use(ngx_http_foodsvc_entry_t *entry, const char *url, size_t len)
 {
@@ -193,13 +199,51 @@ ngx_http_foodsvc_use(ngx_http_foodsvc_entry_t *entry, const char *url, size_t le
     }
 
     if (ngx_http_foodsvc_numeric(&entry->address)) {
-        ngx_http_foodsvc_settle(entry, 1);
-        return 1;
+        ngx_http_foodsvc_sift(entry);
+
+        if (entry->address.naddrs > 0) {
+            ngx_http_foodsvc_settle(entry, 1);
+        }
+
+        return entry->address.naddrs > 0;
     }
 
     ngx_http_foodsvc_ask_resolver(entry, url, len);
 
     return 1;
+}
+
+
+/* Leaves of the addresses those that may be called. */
+static void
+ngx_http_foodsvc_sift(ngx_http_foodsvc_entry_t *entry)
+{
+    ngx_uint_t                   i, n;
+    foodsvc_allow_t              allow;
+    ngx_http_foodsvc_address_t  *address = &entry->address;
+
+    if (entry->setting.len) {
+        return;
+    }
+
+    allow.rules = entry->allow ? entry->allow->elts : NULL;
+    allow.n = entry->allow ? entry->allow->nelts : 0;
+
+    for (i = 0, n = 0; i < address->naddrs; i++) {
+        if (foodsvc_allow_address(&allow, address->url.host, address->url.port,
+                                  (struct sockaddr *) &address->addrs[i].sockaddr))
+        {
+            address->addrs[n++] = address->addrs[i];
+        }
+    }
+
+    address->naddrs = n;
+
+    if (n == 0) {
+        ngx_log_error(NGX_LOG_ERR, ngx_http_foodsvc_log, 0,
+                      "foodsvc: the url of %s is not called: foodsvc_partner_allow does not have its host, %s, or its "
+                      "address", entry->service, address->url.host);
+    }
 }
 
 
@@ -299,6 +343,19 @@ ngx_http_foodsvc_from_store(ngx_http_foodsvc_op_t *op)
         entry->address.addrs[i].sockaddr = got->u.url.addrs[i].sockaddr;
         entry->address.addrs[i].socklen = got->u.url.addrs[i].socklen;
         ngx_inet_set_port((struct sockaddr *) &entry->address.addrs[i].sockaddr, entry->address.url.port);
+    }
+
+    ngx_http_foodsvc_sift(entry);
+
+    if (entry->address.naddrs == 0) {
+        if (got->kind == NGX_HTTP_FOODSVC_STORE_RESOLVE && entry->setting.len == 0) {
+            ngx_http_foodsvc_ask_mongo(entry);      /* it was the one in Redis */
+
+        } else {
+            ngx_http_foodsvc_settle(entry, 0);
+        }
+
+        return;
     }
 
     if (got->kind == NGX_HTTP_FOODSVC_STORE_URL_FIND) {

@@ -159,6 +159,38 @@ ngx_http_foodsvc_check_url(ngx_conf_t *cf, ngx_str_t *url)
 
 
 char *
+ngx_http_foodsvc_conf_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                          err[FOODSVC_ERR];
+    ngx_str_t                    *value = cf->args->elts;
+    ngx_uint_t                    i;
+    foodsvc_allow_rule_t         *rule;
+    ngx_http_foodsvc_loc_conf_t  *lcf = conf;
+
+    if (lcf->allow == NULL) {
+        lcf->allow = ngx_array_create(cf->pool, 4, sizeof(foodsvc_allow_rule_t));
+        if (lcf->allow == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        rule = ngx_array_push(lcf->allow);
+        if (rule == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (!foodsvc_allow_parse((char *) value[i].data, value[i].len, rule, err, sizeof(err))) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "foodsvc_partner_allow: %s", err);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_foodsvc_conf_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t                    *value = cf->args->elts;

@@ -5,6 +5,7 @@
 #define NGX_HTTP_FOODSVC_CORE_H
 
 #include "ngx_http_foodsvc_module.h"
+#include "foodsvc_allow.h"
 #include "foodsvc_scope.h"
 #include "foodsvc_url.h"
 
@@ -34,6 +35,7 @@ char *ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *c
 /* ngx_http_foodsvc_conf.c */
 char *ngx_http_foodsvc_conf_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_foodsvc_conf_service_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_foodsvc_conf_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_foodsvc_conf_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_foodsvc_conf_certificate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_foodsvc_conf_key_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -128,8 +130,9 @@ void ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx);
 /* --- ngx_http_foodsvc_address.c --- */
 
 ngx_int_t ngx_http_foodsvc_address_init(ngx_cycle_t *cycle);
-/* setting: the url when it is configured, else NULL. lookup->done fires once, perhaps before this returns. */
-void ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_msec_t ttl,
+/* setting: the url when it is configured, else NULL; allow: where a url that is found may lead (foodsvc_allow_rule_t), or
+   NULL. lookup->done fires once, perhaps before this returns. */
+void ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_array_t *allow, ngx_msec_t ttl,
     ngx_http_foodsvc_lookup_t *lookup);
 void ngx_http_foodsvc_address_cancel(ngx_http_foodsvc_lookup_t *lookup);
 

@@ -90,6 +90,11 @@ static ngx_command_t  ngx_http_foodsvc_commands[] = {
       ngx_http_foodsvc_conf_service_url,
       NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
 
+    { ngx_string("foodsvc_partner_allow"),
+      NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_foodsvc_conf_allow,
+      NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
+
     { ngx_string("foodsvc_partner_location"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
       ngx_http_foodsvc_conf_location,
@@ -307,6 +312,10 @@ ngx_http_foodsvc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->keys == NULL) {
         conf->keys = prev->keys;
+    }
+
+    if (conf->allow == NULL) {
+        conf->allow = prev->allow;
     }
 
     if (conf->service_urls == NULL) {

@@ -53,6 +53,7 @@ typedef struct {
     ngx_array_t              *keys;                 /* of ngx_http_foodsvc_known_t */
     ngx_str_t                 partner_key;          /* the API key that we show to PaymentService */
     ngx_str_t                 partner_location;     /* "/_foodsvc/partner" */
+    ngx_array_t              *allow;                /* of foodsvc_allow_rule_t: where partners may be; NULL: default */
     ngx_array_t              *service_urls;         /* of ngx_keyval_t, name and url: settings that win over MongoDB */
     ngx_str_t                 card_company;         /* url */
     ngx_str_t                 callback_url;

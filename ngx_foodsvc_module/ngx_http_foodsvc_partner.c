@@ -49,8 +49,8 @@ ngx_http_foodsvc_call_begin(ngx_event_t *ev)
 
     call->tries++;
     call->started = ngx_current_msec;
-    ngx_http_foodsvc_address(call->service, ngx_http_foodsvc_call_setting(call), call->ctx->conf->url_ttl,
-                             &call->lookup);
+    ngx_http_foodsvc_address(call->service, ngx_http_foodsvc_call_setting(call), call->ctx->conf->allow,
+                             call->ctx->conf->url_ttl, &call->lookup);
 }
 
 

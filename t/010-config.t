@@ -364,3 +364,15 @@ foodsvc_shown off;
 foodsvc_shown 4m;
 --- error_log
 "foodsvc_shown" directive is duplicate in
+
+
+=== TEST 44: a list of partners with a net that is none
+--- location: location / { foodsvc order; foodsvc_partner_allow 127.0.0.1 10.0.0.0/33; }
+--- error_log
+foodsvc_partner_allow: "10.0.0.0/33" is no address, net or name: give an address, a net (10.0.0.0/8) or a host name, with :PORT behind it for one port alone
+
+
+=== TEST 45: one with a url
+--- location: location / { foodsvc order; foodsvc_partner_allow http://127.0.0.1; }
+--- error_log
+foodsvc_partner_allow: "http://127.0.0.1" is a url: give

@@ -142,7 +142,8 @@ def worker_conf(settings, worker):
     """conf/orderd.conf or conf/sweepd.conf with this system's servers."""
     values = _values(settings)
     wanted = {"mongo_url": values["MONGO_URL"], "redis_url": values["REDIS_URL"], "amqp_url": values["AMQP_URL"],
-              "api_key_file": values["API_KEY_FILE"], "ca_file": values["CA_CERT"]}
+              "api_key_file": values["API_KEY_FILE"], "ca_file": values["CA_CERT"],
+              "partner_allow": "127.0.0.0/8 ::1"}
     return override(template(f"{worker}.conf", ""), wanted)
 
 

@@ -124,6 +124,31 @@ def test_without_a_key_there_is_no_record(system, partners):
     assert system.db.idempotency_keys.count_documents({}) == before
 
 
+# --- where urls may lead ---
+
+def test_a_url_that_leads_elsewhere_is_not_called(system, partners):
+    """The development system allows the loopback interface: orderd parks the event, and health is down."""
+    urls, name = system.db.service_urls, "KitchenService"
+    before = urls.find_one({"_id": name})["url"]
+    try:
+        urls.update_one({"_id": name}, {"$set": {"url": "http://169.254.169.254"}})
+        system.redis.delete(name)
+        order = system.paid()
+        wait_for(lambda: system.order.get("/health").status_code == 500, what="health without KitchenService")
+        down = [one["name"] for one in system.order.get("/health").json()["resources"] if not one["status"]]
+        assert down == [name]
+        system.queue.event(order["id"], "driverAvailable")
+        system.wait_status(order["id"], "driverAvailable")
+        log = pathlib.Path(os.environ["RUN"]) / "logs"
+        wait_for(lambda: "partner_allow does not have its host, 169.254.169.254" in (log / "orderd.log").read_text(),
+                 what="orderd's reason")
+        assert "foodsvc_partner_allow does not have its host, 169.254.169.254" in (log / "error.log").read_text()
+    finally:
+        urls.update_one({"_id": name}, {"$set": {"url": before}})
+        system.redis.delete(name)
+    system.wait_status(order["id"], "cookingScheduled", 40)
+
+
 # --- API keys ---
 
 @pytest.fixture

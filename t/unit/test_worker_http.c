@@ -3,6 +3,7 @@
  *
  * getaddrinfo() below takes the C library's place: a name server that does not answer is one that this test makes.
  */
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netdb.h>
 #include <string.h>
@@ -65,9 +66,57 @@ static void a_silent_name_server_does_not_stop_the_loop(void **state)
 }
 
 
+/* Asks a listener of its own; true: somebody connected to it. */
+static bool reached(const char *entry, int *rc)
+{
+    struct sockaddr_in     in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t              len = sizeof(in);
+    int                    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), fd;
+    foodsvc_allow_rule_t   rule;
+    worker_http_conf_t     conf = { .connections = 4, .max_answer = 1024, .allow = { .rules = &rule, .n = 1 } };
+    worker_http_t         *http;
+    result_t               result = { 0 };
+    char                   url[64], err[256];
+    worker_http_request_t  request = { .method = "GET", .url = url, .timeout_ms = 100, .done = called, .ctx = &result };
+
+    assert_int_equal(bind(listener, (struct sockaddr *) &in, len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *) &in, &len), 0);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/a?b=c", ntohs(in.sin_port));
+    assert_true(foodsvc_allow_parse(entry, strlen(entry), &rule, err, sizeof(err)));
+    http = worker_http_open(&conf);
+    assert_non_null(http);
+    assert_true(worker_http_call(http, &request));
+    while (result.times == 0) {
+        worker_http_poll(http, NULL, 0, 50);
+        worker_http_run(http);
+    }
+    *rc = (int) result.rc;
+    fd = accept(listener, NULL, NULL);
+    if (fd != -1) {
+        close(fd);
+    }
+    close(listener);
+    worker_http_close(http);
+    return fd != -1;
+}
+
+
+static void what_is_not_allowed_is_not_connected_to(void **state)
+{
+    int  rc;
+
+    assert_true(reached("127.0.0.0/8", &rc));
+    assert_int_equal(rc, WORKER_HTTP_NO_ANSWER);
+    assert_false(reached("10.0.0.0/8", &rc));
+    assert_int_equal(rc, WORKER_HTTP_UNREACHABLE);
+}
+
+
 int main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(what_is_not_allowed_is_not_connected_to),
         cmocka_unit_test(a_silent_name_server_does_not_stop_the_loop)
     };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "foodsvc_names.h"
+#include "foodsvc_url.h"
 #include "worker_http.h"
 
 #define POLL_FDS    8
@@ -19,6 +20,8 @@ typedef struct call_s {
     char               *body;           /* of the answer */
     size_t              len, room;
     bool                too_large;
+    bool                opened, refused;    /* a socket to one of the host's addresses */
+    foodsvc_url_t       url;
     char                err[CURL_ERROR_SIZE];
     worker_http_done_f  done;
     void               *ctx;
@@ -29,6 +32,7 @@ struct worker_http_s {
     CURLM   *multi;
     char    *ca_file;
     size_t   max_answer;
+    foodsvc_allow_t  allow;
     call_t  *calls;
     size_t   ncalls;
 };
@@ -44,6 +48,7 @@ worker_http_t *worker_http_open(const worker_http_conf_t *conf)
     http->multi = curl_multi_init();
     http->ca_file = conf->ca_file ? strdup(conf->ca_file) : NULL;
     http->max_answer = conf->max_answer;
+    http->allow = conf->allow;
     if (http->multi == NULL || (conf->ca_file && http->ca_file == NULL)) {
         worker_http_close(http);
         return NULL;
@@ -192,7 +197,21 @@ static bool set_request(call_t *call, const worker_http_request_t *request)
 }
 
 
-/* All or nothing: without the last of these a call could go through a proxy, or for ever. */
+/* curl asks for a socket for each address that the host is resolved to, and goes on to the next when it gets none. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    call_t  *call = ctx;
+
+    if (!foodsvc_allow_address(&call->http->allow, call->url.host, call->url.port, &address->addr)) {
+        call->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    call->opened = true;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+
+/* All or nothing: without the last of these a call could go through a proxy, to a forbidden address, or for ever. */
 static bool set_limits(call_t *call, int64_t timeout_ms)
 {
     CURL       *easy = call->easy;
@@ -211,6 +230,8 @@ static bool set_limits(call_t *call, int64_t timeout_ms)
            && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK
            && curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK
            && curl_easy_setopt(easy, CURLOPT_PRIVATE, call) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call) == CURLE_OK
            && (ca_file == NULL
                || (curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) == CURLE_OK
                    /* the file alone: not beside the system's */
@@ -228,6 +249,10 @@ bool worker_http_call(worker_http_t *http, const worker_http_request_t *request)
     call->http = http;
     call->done = request->done;
     call->ctx = request->ctx;
+    if (!foodsvc_url_parse(request->url, strcspn(request->url, "?#"), &call->url, call->err, sizeof(call->err))) {
+        call_free(call);
+        return false;
+    }
     call->easy = curl_easy_init();
     if (call->easy == NULL || !set_request(call, request) || !set_limits(call, request->timeout_ms)) {
         call_free(call);
@@ -249,6 +274,13 @@ bool worker_http_call(worker_http_t *http, const worker_http_request_t *request)
 
 /* --- and ends --- */
 
+/* No address of its host is one that may be called. */
+static bool forbidden(const call_t *call)
+{
+    return call->refused && !call->opened;
+}
+
+
 /* Could the partner have got the request? */
 static worker_http_rc_e failure(const call_t *call, CURLcode code)
 {
@@ -256,6 +288,9 @@ static worker_http_rc_e failure(const call_t *call, CURLcode code)
 
     if (call->too_large) {
         return WORKER_HTTP_TOO_LARGE;
+    }
+    if (forbidden(call)) {
+        return WORKER_HTTP_UNREACHABLE;
     }
     switch (code) {
     case CURLE_UNSUPPORTED_PROTOCOL:
@@ -288,6 +323,7 @@ static void ended(call_t *call, CURLcode code)
     } else {
         answer.rc = failure(call, code);
         answer.reason = call->too_large ? "its answer is too large"
+                        : forbidden(call) ? "partner_allow does not have its address"
                         : call->err[0] ? call->err : curl_easy_strerror(code);
     }
     finish(call, &answer);

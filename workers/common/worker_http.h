@@ -2,7 +2,8 @@
  * Outgoing HTTP for a worker: libcurl's multi interface, many calls in flight, driven by the caller's loop.
  *
  * A call's callback fires exactly once, from worker_http_run() or worker_http_close(), never before
- * worker_http_call() returned. Connections are kept and reused. Redirects are not followed; only http and https. One
+ * worker_http_call() returned. A connection is made to an address that conf.allow has, and to no other, whatever the
+ * host's name is resolved to. Connections are kept and reused. Redirects are not followed; only http and https. One
  * thread.
  */
 #ifndef WORKER_HTTP_H
@@ -12,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "foodsvc_allow.h"
 
 typedef struct worker_http_s worker_http_t;
 
@@ -50,6 +53,7 @@ typedef struct {
     const char *ca_file;            /* PEM, or NULL: the system's */
     int64_t     connections;        /* at most, to one host; more calls wait */
     size_t      max_answer;         /* bytes of a body */
+    foodsvc_allow_t allow;          /* where connections may go; its rules are borrowed until close */
 } worker_http_conf_t;
 
 /* curl_global_init() is called once per process, before threads. NULL: no memory. */

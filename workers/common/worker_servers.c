@@ -28,6 +28,9 @@ static const worker_conf_option_t options[] = {
       .help = "its first line is the API key shown to PaymentService" },
     { .key = "ca_file", .type = WORKER_CONF_PATH, .offset = AT(ca_file),
       .help = "certificates (PEM) that partners and amqps brokers are checked against (default: the system's)" },
+    { .key = "partner_allow", .type = WORKER_CONF_LIST, .offset = AT(partner_allow), .check = worker_allow_check,
+      .help = "addresses (10.0.0.0/8) and names, with :PORT or without, where partners may be; may be repeated (default: "
+              "all but link-local and the like)" },
     { .key = "log_level", .type = WORKER_CONF_NAME, .offset = AT(log_level), .value = "info", .reload = true,
       .names = worker_log_level_names, .help = "debug, info, warn or error" },
     { .key = "log_format", .type = WORKER_CONF_NAME, .offset = AT(log_format), .value = "kv", .reload = true,
@@ -158,6 +161,10 @@ bool worker_servers_open(worker_servers_t *servers, worker_amqp_conf_t *amqp)
                                            .max_answer = (size_t) conf->max_answer };
     char                          err[FOODSVC_ERR] = "";
 
+    if (!worker_allow_make(&conf->partner_allow, &servers->allow)) {
+        return open_failed("partner_allow", "no memory");
+    }
+    http.allow = servers->allow;
     servers->store = foodsvc_store_open(&store, err);
     if (servers->store == NULL) {
         return open_failed("mongodb", err);
@@ -177,6 +184,7 @@ bool worker_servers_open(worker_servers_t *servers, worker_amqp_conf_t *amqp)
     if (servers->cache == NULL || servers->urls == NULL || servers->http == NULL || servers->amqp == NULL) {
         return open_failed("connections", "no memory");
     }
+    worker_urls_allow(servers->urls, &servers->allow);
     return configure_owed(servers, err, sizeof(err)) || open_failed("api_key_file", err);
 }
 
@@ -227,6 +235,7 @@ void worker_servers_close(worker_servers_t *servers)
     if (servers->store) {
         foodsvc_store_close(servers->store);
     }
+    worker_allow_free(&servers->allow);
     curl_global_cleanup();
     worker_conf_close(servers->handle);
 }

@@ -6,6 +6,7 @@
 
 #include "foodsvc_store.h"
 #include "owed.h"
+#include "worker_allow.h"
 #include "worker_amqp.h"
 #include "worker_cache.h"
 #include "worker_conf.h"
@@ -15,6 +16,7 @@
 /* The first member of the program's own settings. */
 typedef struct {
     char    *mongo_url, *redis_url, *amqp_url, *api_key_file, *ca_file;
+    worker_conf_list_t partner_allow;
     int      log_format, log_level;
     int64_t  heartbeat, partner_connections, max_answer;
     int64_t  mongo_timeout, redis_timeout, amqp_timeout, partner_timeout;   /* ms, as all times */
@@ -27,6 +29,7 @@ typedef struct {
     foodsvc_store_t             *store;
     worker_cache_t              *cache;
     worker_urls_t               *urls;
+    foodsvc_allow_t              allow;         /* what partner_allow says */
     worker_http_t               *http;
     owed_t                      *owed;
     worker_amqp_t               *amqp;

@@ -23,6 +23,7 @@ typedef struct {
 struct worker_urls_s {
     foodsvc_store_t *store;
     worker_cache_t  *cache;
+    foodsvc_allow_t  allow;
     known_t          known[SERVICES];
     size_t           nknown;
 };
@@ -43,6 +44,12 @@ worker_urls_t *worker_urls_open(foodsvc_store_t *store, worker_cache_t *cache)
 void worker_urls_close(worker_urls_t *urls)
 {
     free(urls);
+}
+
+
+void worker_urls_allow(worker_urls_t *urls, const foodsvc_allow_t *allow)
+{
+    urls->allow = *allow;
 }
 
 
@@ -70,7 +77,7 @@ static known_t *known_find(worker_urls_t *urls, const char *service)
 }
 
 
-/* What Redis holds is not trusted: an entry that is no url is as good as none. */
+/* What Redis holds is not trusted: an entry that is no url, or leads where it may not, is as good as none. */
 static bool from_cache(worker_urls_t *urls, known_t *known)
 {
     foodsvc_url_t  url;
@@ -78,7 +85,8 @@ static bool from_cache(worker_urls_t *urls, known_t *known)
 
     return urls->cache
            && worker_cache_url(urls->cache, known->found.name, known->found.url, sizeof(known->found.url))
-           && foodsvc_url_parse(known->found.url, strlen(known->found.url), &url, err, sizeof(err));
+           && foodsvc_url_parse(known->found.url, strlen(known->found.url), &url, err, sizeof(err))
+           && foodsvc_allow_host(&urls->allow, url.host, url.port);
 }
 
 
@@ -96,6 +104,11 @@ static bool from_store(worker_urls_t *urls, known_t *known, char err[FOODSVC_ERR
     if (rc != FOODSVC_STORE_OK || !foodsvc_url_parse(found.url, strlen(found.url), &url, why, sizeof(why))) {
         snprintf(err, FOODSVC_ERR, "the url of %.60s: %.150s", known->found.name,
                  *why ? why : foodsvc_store_rc_name(rc));
+        return false;
+    }
+    if (!foodsvc_allow_host(&urls->allow, url.host, url.port)) {
+        snprintf(err, FOODSVC_ERR, "the url of %.60s: partner_allow does not have its host, %.100s", known->found.name,
+                 url.host);
         return false;
     }
     memcpy(known->found.url, found.url, sizeof(known->found.url));

@@ -5,6 +5,7 @@
 #ifndef WORKER_URLS_H
 #define WORKER_URLS_H
 
+#include "foodsvc_allow.h"
 #include "foodsvc_store.h"
 #include "worker_cache.h"
 
@@ -15,10 +16,12 @@ worker_urls_t *worker_urls_open(foodsvc_store_t *store, worker_cache_t *cache);
 void worker_urls_close(worker_urls_t *urls);
 
 /*
- * The base url without a trailing slash, valid until the next call; NULL with err: unknown, not a url, or nobody can
- * be asked.
+ * The base url without a trailing slash, valid until the next call; NULL with err: unknown, not a url, at a host
+ * that may not be called, or nobody can be asked.
  */
 const char *worker_urls_find(worker_urls_t *urls, const char *service, char err[FOODSVC_ERR]);
+/* Where the urls may lead; the rules are borrowed. Without it: the default. */
+void worker_urls_allow(worker_urls_t *urls, const foodsvc_allow_t *allow);
 /* Forgets the table. */
 void worker_urls_forget(worker_urls_t *urls);
 
