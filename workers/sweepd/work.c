@@ -291,9 +291,17 @@ void works_store(sweepd_t *sweepd)
 
 void works_free(sweepd_t *sweepd)
 {
-    while (sweepd->works) {
-        work_free(sweepd->works);
+    work_t  *work = sweepd->works;
+
+    while (work) {
+        work_t  *next = work->next;
+
+        serve_free(&work->serve);
+        free(work);
+        work = next;
     }
+    sweepd->works = NULL;
+    sweepd->nworks = 0;
     sweepd->ready = NULL;
     sweepd->ready_tail = &sweepd->ready;
 }
