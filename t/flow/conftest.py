@@ -4,6 +4,7 @@ The system is started by t/run (or by hand: make up PARTNERS=none, then `. build
 its env file. The databases are read with drivers of other languages on purpose: they see what a foreign service would see.
 """
 
+import datetime
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ import pymongo
 import pytest
 import redis
 import requests
+from bson import Binary
 
 from partners import Partners
 
@@ -223,3 +225,30 @@ def without(system):
         except OSError:
             return False
     wait_for(healthy, 20, "a healthy system")
+
+
+def ago(**time):
+    return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**time)
+
+
+def claimed(by="0b7d5ff8-2b5c-4e36-8a26-4a4b5e0fd5a1"):
+    """A claim, so that no worker of the running system touches the order."""
+    return {"claim": {"by": by, "until": ago(minutes=-50)}}
+
+
+@pytest.fixture
+def stored(system):
+    """stored(status, since, **more): an order in MongoDB; it goes after the test."""
+    ids = []
+
+    def store(status, since, **more):
+        order_id = str(uuid.uuid4())
+        ids.append(order_id)
+        system.db.orders.insert_one({
+            "_id": order_id, "items": [{"product": "Lasagna", "quantity": 1}], "status": status, "created": since,
+            "customer_id": Binary(uuid.uuid4().bytes, 4), "kitchen_id": None, "delivery_id": None,
+            "updated": [{"status": status, "when": since}]} | more)
+        return order_id
+    yield store
+    system.db.orders.delete_many({"_id": {"$in": ids}})
+    system.db.payments.delete_many({"_id": {"$in": ids}})

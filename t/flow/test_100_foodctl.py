@@ -37,7 +37,7 @@ def finish(process, timeout=40):
 
 def test_every_command_has_help():
     names = commands()
-    assert len(names) == len(set(names)) == 24
+    assert len(names) == len(set(names)) == 25
     for name in [*names, "order", "queue"]:
         text = good(*name.split(), "--help")
         assert text.startswith(f"Usage: foodctl {name}")
@@ -281,7 +281,7 @@ def complete(*words):
 
 def test_bash_completion():
     assert complete("qu") == ["queue"]
-    assert sorted(complete("order", "")) == ["cancel", "delete", "list", "place", "show", "watch"]
+    assert sorted(complete("order", "")) == ["cancel", "delete", "list", "place", "repair", "show", "watch"]
     assert complete("order", "watch", "--until", "paymentF") == ["paymentFailed"]
     assert complete("--api-key", "x", "order", "watch", "--until", "=", "cookingM") == ["cookingMeal"]
     assert complete("respond", "x", "cookingM") == ["cookingMeal"] and complete("respond", "") == [""]

@@ -1,20 +1,14 @@
 """foodctl stuck: what stands too long, and why; and that nothing else is called stuck."""
 
-import datetime
 import json
 import os
 import re
 import uuid
 
-import pytest
 from bson import Binary
 
-from conftest import wait_for
+from conftest import ago, claimed, wait_for
 from foodctl import bad, run
-
-
-def ago(**time):
-    return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**time)
 
 
 def stuck(*options):
@@ -24,29 +18,6 @@ def stuck(*options):
     answer = json.loads(result.stdout)
     assert result.returncode == (1 if answer["orders"] or answer["payments"] else 0)
     return [{one["id"]: one for one in answer[kind]} for kind in ("orders", "payments")]
-
-
-@pytest.fixture
-def stored(system):
-    """stored(status, since, **more): an order in MongoDB; it goes after the test."""
-    ids = []
-
-    def store(status, since, **more):
-        order_id = str(uuid.uuid4())
-        ids.append(order_id)
-        system.db.orders.insert_one({
-            "_id": order_id, "items": [{"product": "Lasagna", "quantity": 1}], "status": status, "created": since,
-            "customer_id": Binary(uuid.uuid4().bytes, 4), "kitchen_id": None, "delivery_id": None,
-            "updated": [{"status": status, "when": since}]} | more)
-        return order_id
-    yield store
-    system.db.orders.delete_many({"_id": {"$in": ids}})
-    system.db.payments.delete_many({"_id": {"$in": ids}})
-
-
-def claimed(by="0b7d5ff8-2b5c-4e36-8a26-4a4b5e0fd5a1"):
-    """A claim, so that no worker of the running system touches the order."""
-    return {"claim": {"by": by, "until": ago(minutes=-50)}}
 
 
 def test_an_order_that_owes_something(stored):

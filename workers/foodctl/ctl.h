@@ -41,6 +41,7 @@ typedef struct {
     char         order[FOODSVC_UUID_TEXT + 1];  /* --order; "": not given */
     int64_t      older, newer;          /* --older, --newer, ms; 0: not given */
     int64_t      limit;                 /* --limit; 0: not given */
+    int64_t      wait;                  /* --wait, ms; 0: not given */
     bool         quiet, flush, take, once, all, yes;
 } ctl_t;
 
@@ -137,6 +138,7 @@ int ctl_order_list(ctl_t *ctl);
 int ctl_order_cancel(ctl_t *ctl);
 int ctl_order_delete(ctl_t *ctl);
 int ctl_order_watch(ctl_t *ctl);
+int ctl_order_repair(ctl_t *ctl);
 int ctl_health(ctl_t *ctl);
 int ctl_urls_load(ctl_t *ctl);
 int ctl_urls_list(ctl_t *ctl);

@@ -1,6 +1,8 @@
 /*
  * The connection to RabbitMQ, and what its failures mean for whoever asked.
  */
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include "ctl_amqp.h"
 #include "worker_log.h"
@@ -64,6 +66,56 @@ ctl_amqp_open(const ctl_t *ctl)
         return NULL;
     }
     return amqp;
+}
+
+/* Of whoever comes last: the confirm, or the caller, who waits for it only so long. */
+typedef struct {
+    bool              done, left;
+    worker_amqp_rc_e  rc;
+} ctl_sent_t;
+
+static void
+ctl_amqp_confirmed(void *ctx, worker_amqp_rc_e rc)
+{
+    ctl_sent_t *sent = ctx;
+
+    if (sent->left) {
+        free(sent);
+        return;
+    }
+    sent->done = true;
+    sent->rc = rc;
+}
+
+worker_amqp_rc_e
+ctl_amqp_send(worker_amqp_t *amqp, worker_amqp_publish_t publish)
+{
+    ctl_sent_t       *sent = calloc(1, sizeof(*sent));
+    int64_t           deadline = foodsvc_time_monotonic() + CTL_AMQP_PATIENCE;
+    bool              published = false;
+    worker_amqp_rc_e  rc = WORKER_AMQP_LOST;
+
+    if (sent == NULL) {
+        return rc;
+    }
+    publish.done = ctl_amqp_confirmed;
+    publish.ctx = sent;
+    while (!sent->done && worker_amqp_connected(amqp) && foodsvc_time_monotonic() < deadline) {
+        struct pollfd fd = { worker_amqp_fd(amqp), POLLIN, 0 };
+
+        if (!published) {
+            published = worker_amqp_publish(amqp, &publish);
+        }
+        poll(&fd, 1, 20);
+        worker_amqp_run(amqp);
+    }
+    if (published && !sent->done) {
+        sent->left = true;
+        return rc;
+    }
+    rc = sent->done ? sent->rc : rc;
+    free(sent);
+    return rc;
 }
 
 int

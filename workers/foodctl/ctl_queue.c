@@ -1,7 +1,6 @@
 /*
  * queue send and respond: one confirmed message to RabbitMQ.
  */
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,46 +11,13 @@
 
 #define CTL_QUEUE_MAX       (16 << 20)
 
-typedef struct {
-    bool              done;
-    worker_amqp_rc_e  rc;
-} ctl_sent_t;
-
-static void
-ctl_queue_done(void *ctx, worker_amqp_rc_e rc)
-{
-    ctl_sent_t *sent = ctx;
-
-    sent->done = true;
-    sent->rc = rc;
-}
-
-/* Publishes and waits for the confirm. */
-static void
-ctl_queue_drive(worker_amqp_t *amqp, worker_amqp_publish_t *publish, ctl_sent_t *sent)
-{
-    int64_t deadline = foodsvc_time_monotonic() + CTL_AMQP_PATIENCE;
-    bool    published = false;
-
-    while (!sent->done && worker_amqp_connected(amqp) && foodsvc_time_monotonic() < deadline) {
-        struct pollfd fd = { worker_amqp_fd(amqp), POLLIN, 0 };
-
-        if (!published) {
-            published = worker_amqp_publish(amqp, publish);
-        }
-        poll(&fd, 1, 20);
-        worker_amqp_run(amqp);
-    }
-}
-
 static int
 ctl_queue_publish(const ctl_t *ctl, const char *queue, const char *body, size_t len, char id[FOODSVC_UUID_TEXT + 1])
 {
-    ctl_sent_t             sent = { false, WORKER_AMQP_LOST };
     foodsvc_uuid_t         uuid;
-    worker_amqp_publish_t  publish = { .queue = queue, .body = body, .len = len, .message_id = id,
-                                       .done = ctl_queue_done, .ctx = &sent };
+    worker_amqp_publish_t  publish = { .queue = queue, .body = body, .len = len, .message_id = id };
     worker_amqp_t         *amqp;
+    worker_amqp_rc_e       rc;
 
     if (*queue == '\0' || strlen(queue) > 255) {
         return ctl_misused("\"%s\" is no queue's name: it must have 1 to 255 characters", queue);
@@ -62,12 +28,12 @@ ctl_queue_publish(const ctl_t *ctl, const char *queue, const char *body, size_t 
     }
     foodsvc_uuid_v4(&uuid);
     foodsvc_uuid_format(&uuid, id);
-    ctl_queue_drive(amqp, &publish, &sent);
+    rc = ctl_amqp_send(amqp, publish);
     worker_amqp_close(amqp);
-    if (!sent.done || sent.rc == WORKER_AMQP_LOST) {
+    if (rc == WORKER_AMQP_LOST) {
         return ctl_amqp_lost(ctl);
     }
-    return sent.rc == WORKER_AMQP_CONFIRMED ? CTL_OK : ctl_amqp_no_queue(ctl, queue);
+    return rc == WORKER_AMQP_CONFIRMED ? CTL_OK : ctl_amqp_no_queue(ctl, queue);
 }
 
 /* The message given, or standard input for "-". NULL: told. */

@@ -60,6 +60,12 @@ static const ctl_option_t ctl_watch_options[] = {
     { 0 }
 };
 
+static const ctl_option_t ctl_repair_options[] = {
+    { "wait", "SECONDS", CTL_SECONDS, AT(wait), CTL_WORDS_NONE, "when another process has claimed the order, wait for as "
+      "long as this (default: not at all)", NULL, 0 },
+    { 0 }
+};
+
 static const ctl_option_t ctl_load_options[] = {
     { "flush", NULL, CTL_FLAG, AT(flush), CTL_WORDS_NONE, "drop the old addresses from Redis, too, so that the new "
       "ones count at once", NULL, 0 },
@@ -132,6 +138,15 @@ const ctl_command_t ctl_commands[] = {
       "the watch began. It exits with 0 when the order came to a good end, its money given back included, and with 1 "
       "when its payment failed.",
       "order watch 01a20869-b77a-7000-a231-1fc5d3d2d7fc --timeout 600", ctl_order_watch },
+    { "order repair", "ORDER", 1, 1, { 0 }, CTL_USES_MONGO | CTL_USES_REDIS | CTL_USES_AMQP | CTL_USES_KEY | CTL_USES_CA
+      | CTL_USES_JSON, ctl_repair_options, "Does now what an order owes, and sends the events of its payment that were "
+      "not sent.",
+      "It does what " FOODSVC_ORDER_SERVICE "'s workers do, in the same way: it claims the order, asks the services that "
+      "have to be asked, stores what they answer and refreshes the cache. The key is shown to " FOODSVC_PAYMENT_SERVICE
+      ". Nothing happens twice by it: every call has an idempotency key.\n"
+      "It exits with 0 when all was done or nothing is owed, with 1 when a service is away or refuses, or when another "
+      "process has claimed the order. An order that it was killed with is free again after a minute.",
+      "order repair 01a20869-b77a-7000-a231-1fc5d3d2d7fc --wait 60", ctl_order_repair },
     { "health", NULL, 0, 0, { 0 }, CTL_USES_API | CTL_USES_PAYMENT, ctl_no_options,
       "Asks both services how they, and what they need, are.", "It exits with 1 when anything is down.", NULL,
       ctl_health },

@@ -1,0 +1,154 @@
+"""foodctl order repair: what an order owes is done now, once, and it says what it did."""
+
+import datetime
+import os
+import re
+import subprocess
+import uuid
+
+import pytest
+from bson import Binary
+
+from conftest import ago, claimed, make, wait_for
+from foodctl import FOODCTL, bad, environment, from_json, good, run
+from partners import Answer
+
+
+@pytest.fixture(autouse=True)
+def alone(system, without):
+    """Nobody else does what is owed."""
+    if os.environ.get("SWEEPD_PID"):
+        without("sweepd")
+
+
+def owing(stored, status, **more):
+    """An order that nobody has looked after for a minute."""
+    since = ago(minutes=1)
+    return stored(status, since, owes_since=since, **more)
+
+
+def test_a_payment_that_was_never_asked_for(system, partners, stored):
+    order_id = owing(stored, "created", updated=[])
+    said = f"payment asked: accepted\norder {order_id} is created\n"
+    assert good("order", "repair", order_id) == said
+    assert len(partners.calls_of("bill", order_id)) == 1 and "claim" not in system.doc(order_id)
+    assert good("order", "repair", order_id) == said            # asked again, billed once
+    assert len(partners.calls_of("bill", order_id)) == 1
+    assert system.callback(order_id, "paymentPaid").status_code == 201
+    system.wait_status(order_id, "deliveryScheduled")
+    assert good("order", "repair", order_id) == f"nothing is owed\norder {order_id} is deliveryScheduled\n"
+
+
+def test_a_payment_that_is_refused(partners, stored):
+    partners.say("bill", Answer(400, {"detail": "no"}))
+    order_id = owing(stored, "created", updated=[])
+    assert from_json("order", "repair", order_id) == {
+        "id": order_id, "status": "paymentFailed", "relayed": [],
+        "did": [{"owed": "payment", "outcome": "paymentFailed", "reason": None}]}
+
+
+def test_a_delivery_and_the_cache(system, partners, stored):
+    order_id = owing(stored, "paymentPaid")
+    assert system.show(order_id)["status"] == "paymentPaid"     # now Redis has it, too
+    partners.stop("DeliveryService")
+    try:
+        bad("order", "repair", order_id, code=1, says=r"DeliveryService: .*: try again when it is back",
+            prints=rf"delivery asked: later: DeliveryService.*\norder {order_id} is paymentPaid\n")
+        assert "claim" not in system.doc(order_id)
+    finally:
+        partners.start("DeliveryService")
+    assert good("order", "repair", order_id) == (f"delivery asked: deliveryScheduled\n"
+                                                 f"order {order_id} is deliveryScheduled\n")
+    assert system.show(order_id)["status"] == "deliveryScheduled"
+    assert len(partners.calls_of("delivery", order_id)) == 1
+
+
+def test_all_debts_of_a_cancelled_order(system, partners, stored):
+    order_id = owing(stored, "created", updated=[])
+    good("order", "repair", order_id)
+    system.callback(order_id, "paymentPaid")
+    system.wait_status(order_id, "deliveryScheduled")
+    system.db.orders.update_one({"_id": order_id}, {
+        "$set": {"status": "orderCancelled", "owes_since": ago(minutes=1)},
+        "$push": {"updated": {"status": "orderCancelled", "when": ago(minutes=1)}}})
+    partners.say("delivery_cancel", Answer(422, {"detail": "too late"}))
+    bad("order", "repair", order_id, code=1, says="DeliveryService answered 422: .*asking again will hardly help",
+               prints=r"deliveryCancel asked: refused: .*too late\nreimbursement asked: accepted\n")
+    partners.say("delivery_cancel", Answer(201, {"status": "deliveryCancelled"}))
+    assert good("order", "repair", order_id).startswith("deliveryCancel asked: accepted\norder ")
+    assert len(partners.calls_of("reimburse", order_id)) == 1
+
+
+def test_an_order_that_another_has_claimed(system, partners, stored):
+    claim = claimed()
+    order_id = owing(stored, "paymentPaid", **claim)
+    by = claim["claim"]["by"]
+    bad("order", "repair", order_id, code=1, prints=f"order {order_id} is paymentPaid",
+        says=f"{by} does what the order owes, and has claimed it until 2.*Z: --wait SECONDS waits")
+    bad("order", "repair", order_id, "--wait", "0.5", code=1, says=by, prints="is paymentPaid")
+    assert not partners.calls_of("delivery", order_id)
+    system.db.orders.update_one({"_id": order_id}, {"$set": {"claim.until": ago(seconds=-2)}})
+    assert good("order", "repair", order_id, "--wait", "20").startswith("delivery asked: deliveryScheduled\n")
+
+
+def test_two_at_once_call_once(partners, stored):
+    partners.say("delivery", Answer(202, {"delivery_id": str(uuid.uuid4()), "status": "deliveryScheduled"}, delay=1.0))
+    order_id = owing(stored, "paymentPaid")
+    both = [subprocess.Popen([FOODCTL, "order", "repair", order_id, "--wait", "20"], env=environment({}), cwd="/",
+                             stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate(timeout=40)[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert said[0].startswith("delivery asked: deliveryScheduled\n") and "nothing is owed" in said[1]
+    assert len(partners.calls_of("delivery", order_id)) == 1
+
+
+def test_a_payments_event_that_was_not_sent(system, stored):
+    order_id = owing(stored, "created", updated=[])
+    good("order", "repair", order_id)
+    marks = [{"id": str(uuid.uuid4()), "status": status, "when": datetime.datetime.now(datetime.timezone.utc)}
+             for status in ("paymentFailed", "paymentPaid")]
+    system.db.payments.update_one({"_id": order_id}, {"$set": {"status": "paymentPaid", "outbox": marks}})
+    bad("order", "repair", order_id, code=1, says="AMQP_URL is not set", prints="payment asked", AMQP_URL=None)
+    assert re.search("\nevent sent: paymentFailed\nevent sent: paymentPaid\norder", good("order", "repair", order_id))
+    assert "outbox" not in system.db.payments.find_one({"_id": order_id})
+    wait_for(lambda: "paymentPaid" in system.history(order_id), what="the events")
+    assert system.history(order_id)[:2] == ["paymentFailed", "paymentPaid"]
+
+
+def test_without_redis_it_is_done_and_told(system, stored, without):
+    order_id = owing(stored, "paymentPaid")
+    without("redis")
+    bad("order", "repair", order_id, code=1, says=f"it is done, but Redis .*`foodctl cache flush {order_id}`",
+        prints="delivery asked: deliveryScheduled")
+    assert system.doc(order_id)["status"] == "deliveryScheduled"
+    make("start-redis")
+
+
+@pytest.mark.parametrize("arguments, code, says, changes", [
+    (["x"], 2, "no order's id", {}),
+    ([], 2, "needs ORDER", {}),
+    ([str(uuid.uuid4())], 1, "order .* does not exist: `foodctl order list`", {}),
+    ([str(uuid.uuid4())], 1, "MONGO_URL is not set", {"MONGO_URL": None}),
+    ([str(uuid.uuid4())], 1, "REDIS_URL is not set", {"REDIS_URL": None}),
+    ([str(uuid.uuid4())], 1, "REDIS_URL is not a Redis url", {"REDIS_URL": "http://me:s3cret@h"}),
+])
+def test_wrongly_asked(system, arguments, code, says, changes):
+    bad("order", "repair", *arguments, code=code, says=says, **changes)
+
+
+def test_a_key_that_payment_service_does_not_know(stored):
+    order_id = owing(stored, "created", updated=[])
+    bad("order", "repair", order_id, code=1, says="PaymentService answered 401", prints="payment asked: later",
+        API_KEY="s3cret")
+    assert run("order", "repair", order_id).returncode == 0
+
+
+def test_unknown_partners(system, stored):
+    """Neither Redis nor MongoDB knows where a service is."""
+    order_id = owing(stored, "driverAvailable", delivery_id=Binary(uuid.uuid4().bytes, 4))
+    kitchen = system.db.service_urls.find_one_and_delete({"_id": "KitchenService"})
+    system.redis.delete("KitchenService")
+    try:
+        bad("order", "repair", order_id, code=1, says="KitchenService", prints="kitchen asked: later: ")
+    finally:
+        system.db.service_urls.insert_one(kitchen)

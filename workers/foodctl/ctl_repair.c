@@ -1,0 +1,376 @@
+/*
+ * order repair: does what one order owes, now, as orderd and sweepd do: under the order's claim, a conditional write
+ * that one of all takes; one debt after the other (serve.h, owed.h); each answer stored before the next call, and the
+ * cache refreshed. Then it sends the events of its payment that were stored and not sent. Each call has an idempotency
+ * key and each event its message_id, so a repair costs nothing twice, and nothing when foodctl is killed in the middle:
+ * its claim ends by itself.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "ctl_amqp.h"
+#include "ctl_store.h"
+#include "foodsvc_names.h"
+#include "foodsvc_time.h"
+#include "serve.h"
+#include "worker_log.h"
+
+#define CTL_REPAIR_CLAIM    60000       /* ms */
+#define CTL_REPAIR_CALL     10000       /* ms that a partner may take */
+#define CTL_REPAIR_STORE    15000       /* ms that MongoDB may be away when there is an answer to store */
+#define CTL_REPAIR_AGAIN    250         /* ms between looks at what another process holds */
+
+typedef struct {
+    const ctl_t     *ctl;
+    foodsvc_store_t *store;
+    worker_cache_t  *cache;
+    worker_urls_t   *urls;
+    worker_http_t   *http;
+    owed_t          *owed;
+    serve_t          serve;
+    bool             ended, uncached;
+    char             id[FOODSVC_UUID_TEXT + 1], token[FOODSVC_UUID_TEXT + 1];
+    json_t          *did, *relayed;
+} ctl_repair_t;
+
+/* --- serving --- */
+
+static ctl_repair_t *
+ctl_repair_of(serve_t *serve)
+{
+    return (ctl_repair_t *) ((char *) serve - offsetof(ctl_repair_t, serve));
+}
+
+static void
+ctl_repair_ready(serve_t *serve)
+{
+    (void) serve;           /* has_change says so, too */
+}
+
+static void
+ctl_repair_end(serve_t *serve)
+{
+    ctl_repair_of(serve)->ended = true;
+}
+
+/* "accepted", or what it was that did not go well. */
+static const char *
+ctl_repair_outcome(const owed_result_t *result)
+{
+    if (result->rc != OWED_DONE) {
+        return result->rc == OWED_LATER ? "later" : "refused";
+    }
+    return result->has_change && result->change.kind == FOODSVC_CHANGE_EVENT ? foodsvc_status_name(result->change.status)
+           : "accepted";
+}
+
+static void
+ctl_repair_called(serve_t *serve, const owed_result_t *result)
+{
+    json_array_append_new(ctl_repair_of(serve)->did,
+                          json_pack("{s:s, s:s, s:s?}", "owed", foodsvc_owes_name(result->what), "outcome",
+                                    ctl_repair_outcome(result), "reason",
+                                    result->rc == OWED_DONE ? NULL : result->reason));
+}
+
+static const serve_owner_t ctl_repair_owner = { ctl_repair_ready, ctl_repair_end, ctl_repair_called };
+
+static void
+ctl_repair_pause(void)
+{
+    nanosleep(&(struct timespec) { 0, CTL_REPAIR_AGAIN * 1000000L }, NULL);
+}
+
+static int
+ctl_repair_store_failed(const ctl_repair_t *repair, foodsvc_store_rc_e rc, const char *err)
+{
+    if (rc == FOODSVC_STORE_NOT_FOUND) {
+        return ctl_fail("%s: order %s does not exist: `foodctl order list` shows those that do", repair->ctl->command,
+                        repair->id);
+    }
+    return ctl_store_failed(repair->ctl, rc, err);
+}
+
+/* Stores the change that is ready, takes the claim with it, and goes on. CTL_OK, or told. */
+static int
+ctl_repair_store(ctl_repair_t *repair)
+{
+    int64_t                    deadline = foodsvc_time_monotonic() + CTL_REPAIR_STORE;
+    foodsvc_store_change_op_t  op, *ops[] = { &op };
+
+    for ( ;; ) {
+        serve_op(&repair->serve, repair->id, repair->token, CTL_REPAIR_CLAIM, &op);
+        foodsvc_store_orders_change(repair->store, ops, 1);
+        if (op.rc == FOODSVC_STORE_OK) {
+            break;
+        }
+        /* what a partner has answered is stored if that can be; before the first call there is nothing to lose */
+        if ((op.rc != FOODSVC_STORE_UNAVAILABLE && op.rc != FOODSVC_STORE_UNKNOWN) || !repair->serve.claimed
+            || foodsvc_time_monotonic() > deadline)
+        {
+            return ctl_repair_store_failed(repair, op.rc, op.err);
+        }
+        ctl_repair_pause();
+    }
+    serve_stored(&repair->serve, &op);
+    repair->uncached = !worker_cache_orders(repair->cache, &repair->serve.order, 1);
+    serve_step(&repair->serve);
+    return CTL_OK;
+}
+
+/* One round: from the claim to the end of all that is owed. CTL_OK: serve.rc tells. */
+static int
+ctl_repair_round(ctl_repair_t *repair)
+{
+    int code = CTL_OK;
+
+    repair->ended = false;
+    serve_again(&repair->serve);
+    serve_touch(&repair->serve, repair->serve.order->status, false);
+    while (code == CTL_OK && !repair->ended) {
+        if (repair->serve.has_change) {
+            code = ctl_repair_store(repair);
+        } else {
+            owed_run(repair->owed);
+            worker_http_poll(repair->http, NULL, 0, 100);
+            worker_http_run(repair->http);
+        }
+    }
+    return code;
+}
+
+/* Reads the order. CTL_OK, or told. */
+static int
+ctl_repair_find(ctl_repair_t *repair)
+{
+    foodsvc_store_order_op_t  op = { .id = repair->id }, *ops[] = { &op };
+
+    foodsvc_store_orders_find(repair->store, ops, 1);
+    if (op.rc != FOODSVC_STORE_OK) {
+        return ctl_repair_store_failed(repair, op.rc, op.err);
+    }
+    serve_free(&repair->serve);
+    repair->serve.order = op.order;
+    return CTL_OK;
+}
+
+/* Rounds until nobody else has the claim, or for as long as --wait says. */
+static int
+ctl_repair_serve(ctl_repair_t *repair)
+{
+    int64_t deadline = foodsvc_time_monotonic() + repair->ctl->wait;
+    int     code = ctl_repair_find(repair);
+
+    while (code == CTL_OK && foodsvc_order_owes(repair->serve.order) != FOODSVC_OWES_NOTHING) {
+        code = ctl_repair_round(repair);
+        if (repair->serve.rc != SERVE_BUSY || foodsvc_time_monotonic() >= deadline) {
+            break;
+        }
+        ctl_repair_pause();
+    }
+    return code;
+}
+
+/* --- the payment's events --- */
+
+/* CTL_OK, or told. */
+static int
+ctl_repair_publish(ctl_repair_t *repair, worker_amqp_t *amqp, const foodsvc_payment_t *payment, size_t i)
+{
+    const foodsvc_payment_mark_t *mark = &payment->outbox[i];
+    worker_amqp_publish_t         publish = { .queue = payment->metadata.receiver, .message_id = mark->id };
+    char                         *body = foodsvc_event_json(&payment->metadata, mark->status, NULL, NULL, &publish.len);
+    char                          err[FOODSVC_ERR] = "";
+    foodsvc_store_mark_t          confirmed = { "", "" };
+    foodsvc_store_rc_e            stored;
+    worker_amqp_rc_e              rc = WORKER_AMQP_LOST;
+
+    if (body == NULL) {
+        return ctl_fail("out of memory");
+    }
+    publish.body = body;
+    if (worker_amqp_declare(amqp, publish.queue)) {
+        rc = ctl_amqp_send(amqp, publish);
+    }
+    free(body);
+    if (rc != WORKER_AMQP_CONFIRMED) {
+        return rc == WORKER_AMQP_LOST ? ctl_amqp_lost(repair->ctl) : ctl_amqp_no_queue(repair->ctl, publish.queue);
+    }
+    memcpy(confirmed.order_id, repair->id, sizeof(confirmed.order_id));
+    memcpy(confirmed.outbox_id, mark->id, sizeof(confirmed.outbox_id));
+    stored = foodsvc_store_outbox_clear(repair->store, &confirmed, 1, err);
+    json_array_append_new(repair->relayed, json_string(foodsvc_status_name(mark->status)));
+    return stored == FOODSVC_STORE_OK ? CTL_OK : ctl_store_failed(repair->ctl, stored, err);
+}
+
+/* Sends what the payment's outbox has, in its order. CTL_OK, or told. */
+static int
+ctl_repair_relay(ctl_repair_t *repair)
+{
+    foodsvc_payment_t  *payment;
+    worker_amqp_t      *amqp;
+    char                err[FOODSVC_ERR] = "";
+    foodsvc_store_rc_e  rc = foodsvc_store_payment_find(repair->store, repair->id, &payment, err);
+    int                 code = CTL_OK;
+
+    if (rc == FOODSVC_STORE_NOT_FOUND) {
+        return CTL_OK;
+    }
+    if (rc != FOODSVC_STORE_OK) {
+        return ctl_store_failed(repair->ctl, rc, err);
+    }
+    if (payment->noutbox > 0) {
+        amqp = ctl_amqp_open(repair->ctl);
+        code = amqp == NULL ? CTL_FAILED : CTL_OK;
+        for (size_t i = 0; code == CTL_OK && i < payment->noutbox; i++) {
+            code = ctl_repair_publish(repair, amqp, payment, i);
+        }
+        worker_amqp_close(amqp);
+    }
+    foodsvc_payment_free(payment);
+    return code;
+}
+
+/* --- the report --- */
+
+static void
+ctl_repair_print(const ctl_repair_t *repair)
+{
+    const json_t *one;
+    size_t        i;
+
+    if (repair->ctl->json) {
+        ctl_print_json_new(json_pack("{s:s, s:s, s:O, s:O}", "id", repair->id, "status",
+                                     foodsvc_status_name(repair->serve.order->status), "did", repair->did, "relayed",
+                                     repair->relayed));
+        return;
+    }
+    json_array_foreach(repair->did, i, one) {
+        const char *reason = json_string_value(json_object_get(one, "reason"));
+
+        printf("%s asked: %s%s", json_string_value(json_object_get(one, "owed")),
+               json_string_value(json_object_get(one, "outcome")), reason ? ": " : "");
+        ctl_print_text(reason ? reason : "", 0);
+        putchar('\n');
+    }
+    json_array_foreach(repair->relayed, i, one) {
+        printf("event sent: %s\n", json_string_value(one));
+    }
+    if (json_array_size(repair->did) + json_array_size(repair->relayed) == 0 && repair->serve.rc != SERVE_BUSY) {
+        puts("nothing is owed");
+    }
+    printf("order %s is %s\n", repair->id, foodsvc_status_name(repair->serve.order->status));
+}
+
+/* What is left, for the exit code. */
+static int
+ctl_repair_verdict(const ctl_repair_t *repair)
+{
+    const char *command = repair->ctl->command;
+    char        until[FOODSVC_TIME_TEXT + 1];
+
+    switch (repair->serve.rc) {
+    case SERVE_BUSY:
+        return ctl_fail("%s: %s does what the order owes, and has claimed it until %s: --wait SECONDS waits for that",
+                        command, repair->serve.order->claim_by,
+                        foodsvc_time_format(repair->serve.order->claim_until, until));
+    case SERVE_REFUSED:
+        return ctl_fail("%s: %s: asking again will hardly help; what it says has to be mended first", command,
+                        repair->serve.reason);
+    case SERVE_LATER:
+        return ctl_fail("%s: %s: try again when it is back; orderd and sweepd do, too", command, repair->serve.reason);
+    default:
+        break;
+    }
+    if (repair->uncached) {
+        return ctl_fail("%s: it is done, but Redis at %s could not be told: `foodctl cache flush %s` when it is back",
+                        command, ctl_place(repair->ctl->redis_url), repair->id);
+    }
+    return CTL_OK;
+}
+
+/* --- the command --- */
+
+/* False: told. */
+static bool
+ctl_repair_open(ctl_repair_t *repair)
+{
+    const ctl_t        *ctl = repair->ctl;
+    worker_http_conf_t  http = { .ca_file = ctl->ca_cert, .connections = 1, .max_answer = 65536 };
+    owed_conf_t         owed = { .api_key = ctl->api_key, .timeout_ms = CTL_REPAIR_CALL };
+    foodsvc_uuid_t      uuid;
+    char                err[256];
+
+    if (ctl_need(ctl, ctl->redis_url, "REDIS_URL") == NULL) {
+        return false;
+    }
+    if (!worker_cache_url_check(ctl->redis_url, err, sizeof(err))) {
+        ctl_fail("REDIS_URL is %s", err);
+        return false;
+    }
+    worker_log_setup("foodctl", WORKER_LOG_KV, WORKER_LOG_ERROR);   /* what goes wrong is told once, here */
+    repair->store = ctl_store_open(ctl);
+    if (repair->store == NULL) {
+        return false;
+    }
+    foodsvc_uuid_v4(&uuid);
+    foodsvc_uuid_format(&uuid, repair->token);
+    repair->did = json_array();
+    repair->relayed = json_array();
+    repair->cache = worker_cache_open(ctl->redis_url, 2000);
+    repair->urls = repair->cache ? worker_urls_open(repair->store, repair->cache) : NULL;
+    repair->http = worker_http_open(&http);
+    owed.urls = repair->urls;
+    owed.http = repair->http;
+    repair->owed = repair->urls && repair->http ? owed_open(&owed) : NULL;
+    repair->serve.owner = &ctl_repair_owner;
+    repair->serve.owed = repair->owed;
+    if (repair->owed == NULL) {
+        ctl_fail("out of memory");
+    }
+    return repair->owed != NULL;
+}
+
+static void
+ctl_repair_close(ctl_repair_t *repair)
+{
+    worker_http_close(repair->http);
+    if (repair->owed != NULL) {
+        owed_close(repair->owed);
+    }
+    if (repair->urls != NULL) {
+        worker_urls_close(repair->urls);
+    }
+    if (repair->cache != NULL) {
+        worker_cache_close(repair->cache);
+    }
+    if (repair->store != NULL) {
+        foodsvc_store_close(repair->store);
+    }
+    serve_free(&repair->serve);
+    json_decref(repair->did);
+    json_decref(repair->relayed);
+}
+
+int
+ctl_order_repair(ctl_t *ctl)
+{
+    ctl_repair_t repair = { .ctl = ctl };
+    int          code = CTL_FAILED;
+
+    if (!ctl_order_id(ctl->args[0], repair.id)) {
+        return CTL_USAGE;
+    }
+    if (ctl_repair_open(&repair)) {
+        code = ctl_repair_serve(&repair);
+        if (code == CTL_OK) {
+            code = ctl_repair_relay(&repair);
+            ctl_repair_print(&repair);
+        }
+        if (code == CTL_OK) {
+            code = ctl_repair_verdict(&repair);
+        }
+    }
+    ctl_repair_close(&repair);
+    return code;
+}
