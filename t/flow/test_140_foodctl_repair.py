@@ -1,7 +1,6 @@
-"""foodctl order repair: what an order owes is done now, once, and it says what it did."""
+"""foodctl order repair: what an order owes is done now, once, and it says what it did. No sweepd runs here."""
 
 import datetime
-import os
 import re
 import subprocess
 import uuid
@@ -12,13 +11,6 @@ from bson import Binary
 from conftest import ago, claimed, make, wait_for
 from foodctl import FOODCTL, bad, environment, from_json, good, run
 from partners import Answer
-
-
-@pytest.fixture(autouse=True)
-def alone(system, without):
-    """Nobody else does what is owed."""
-    if os.environ.get("SWEEPD_PID"):
-        without("sweepd")
 
 
 def owing(stored, status, **more):

@@ -173,14 +173,16 @@ ctl_stuck_add_event(ctl_stuck_t *stuck, const foodsvc_payment_t *payment)
 static void
 ctl_stuck_add_pending(ctl_stuck_t *stuck, const foodsvc_payment_t *payment)
 {
-    json_t *one;
+    /* a reimbursement is younger than its payment; all that is known is when it was asked for last */
+    int64_t  since = payment->reimburse && payment->asked > 0 ? payment->asked : payment->created;
+    json_t  *one;
 
-    if (payment->reimburse) {
-        return;             /* since when is not known; its order stands, too */
+    if (since > ctl_stuck_before(stuck, CTL_STUCK_CARD)) {
+        return;
     }
-    one = ctl_stuck_one(stuck, payment->id, foodsvc_payment_status_name(payment->status), payment->created);
-    json_object_set_new(one, "pending", json_string("payment"));
-    json_object_set_new(one, "taken", json_boolean(payment->has_transaction_id));
+    one = ctl_stuck_one(stuck, payment->id, foodsvc_payment_status_name(payment->status), since);
+    json_object_set_new(one, "pending", json_string(payment->reimburse ? "reimbursement" : "payment"));
+    json_object_set_new(one, "taken", json_boolean(foodsvc_payment_taken(payment)));
     json_array_append_new(stuck->payments, one);
 }
 

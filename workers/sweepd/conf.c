@@ -1,20 +1,21 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "ages.h"
 #include "foodsvc_time.h"
 #include "sweepd.h"
 
 #define AT(member)  offsetof(sweepd_conf_t, member)
 #define AGE(name, status, text) \
     { .key = "age_" name, .type = WORKER_CONF_MS, .offset = AT(age) + FOODSVC_ ## status * sizeof(int64_t), \
-      .value = "15s", .max = 86400000, .reload = true, .help = text }
+      .value = AGE_TEXT(AGE_OWES), .max = 86400000, .reload = true, .help = text }
 
 static const worker_conf_option_t options[] = {
     { .key = "interval", .type = WORKER_CONF_MS, .offset = AT(interval), .value = "1s", .min = 20, .max = 3600000,
       .reload = true, .help = "from one sweep to the next" },
     { .key = "orders", .type = WORKER_CONF_INT, .offset = AT(orders), .value = "128", .min = 1, .max = 1000,
       .reload = true, .help = "orders served at a time" },
-    { .key = "age_outbox", .type = WORKER_CONF_MS, .offset = AT(age_outbox), .value = "5s", .max = 86400000,
+    { .key = "age_outbox", .type = WORKER_CONF_MS, .offset = AT(age_outbox), .value = AGE_TEXT(AGE_OUTBOX), .max = 86400000,
       .reload = true, .help = "of an event that PaymentService has stored and RabbitMQ has not confirmed" },
     { .key = "foreign", .type = WORKER_CONF_MS, .offset = AT(foreign), .value = "24h", .max = 31536000000,
       .reload = true, .help = "orders of another implementation that stand longer than this are left alone" },
