@@ -204,10 +204,6 @@ pid-%:          ## the process ids of one part
 
 # Testing
 
-# What can be said through a proxy that reads and rewrites all bodies: no broken JSON, no broken connections.
-PROXIED = $(addprefix t/flow/,test_010_happy_path.py test_020_order_service.py test_030_payment_service.py \
-    test_050_events.py test_060_foreign_writers.py test_070_outages.py test_080_secrets.py)
-
 .PHONY: test unit asan bench
 test: setup-tests ## all tests, on servers of their own; T="t/200-orders.t t/flow/test_010_happy_path.py" runs some
 	@+$(MAKE) --no-print-directory build unit-programs
@@ -249,7 +245,7 @@ faults: setup-tests ## each call that can fail fails once, in module and workers
 schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1
 	@+EXAMPLES=$(or $(EXAMPLES),1000) $(MAKE) --no-print-directory test T=t/flow/test_110_schemathesis.py
 prism-proxy:    ## flow tests with Prism before both services, which checks every answer
-	@+PROXY=prism $(MAKE) --no-print-directory test T="$(or $(T),$(PROXIED))"
+	@+PROXY=prism $(MAKE) --no-print-directory test T="$(or $(T),$(wildcard t/flow/test_*.py))"
 degraded:       ## each server and partner away for 10 and for 30 s, each way; half an hour
 	@rm -f $(BUILD)/degraded.txt
 	@+for outage in 10 30; do OUTAGE=$$outage REPORT=$(abspath $(BUILD))/degraded.txt $(MAKE) --no-print-directory test \

@@ -48,6 +48,7 @@ def raw_list(system):
         return connection.makefile("rb").read()
 
 
+@pytest.mark.raw("it looks at TLS records")
 def test_a_page_that_ends_one_byte_before_a_tls_record_does_not_wait_for_a_timeout(system):
     """The last byte of a chunk's line end is then alone in the next record, and nothing behind it pushes it out."""
     record = 4096               # ssl_buffer_size

@@ -11,6 +11,8 @@ import pytest
 CUSTOMER = "53c5711d-f5d4-45eb-8651-f0ba9092ba0d"
 PRODUCTS = ("'Lasagna', 'Double Cheeseburger', 'Veil with glazed onions and blue cheese' or "
             "'Vegetarian Salad with healthy produce'")
+BROKEN = pytest.mark.raw("Prism answers itself what is odd about HTTP, or mends it")
+PARSED = pytest.mark.raw("Prism parses bodies, and passes on what it has read")
 
 
 def post(system, body, path="/v1/orders"):
@@ -35,6 +37,7 @@ def test_every_fault_is_located(system):
          "ctx": {"error": "invalid character: found `n` at 0"}}]
 
 
+@pytest.mark.raw("it speaks HTTP where TLS is spoken")
 def test_422_has_its_words_and_plain_http_is_told_what_to_speak(system):
     assert post(system, "").reason == "Unprocessable Entity"
     address = urllib.parse.urlsplit(system.order.url)
@@ -48,8 +51,8 @@ def test_422_has_its_words_and_plain_http_is_told_what_to_speak(system):
     ("", "missing", ["body"]),
     ("[1]", "model_attributes_type", ["body"]),
     ("null", "missing", ["body"]),
-    ('"x"', "model_attributes_type", ["body"]),
-    ('{"items": [', "json_invalid", ["body", 11]),
+    pytest.param('"x"', "model_attributes_type", ["body"], marks=PARSED),
+    pytest.param('{"items": [', "json_invalid", ["body", 11], marks=PARSED),
     ('{"items":[],"customer_id":"%s"}' % CUSTOMER, "too_short", ["body", "items"]),
     ('{"items":{},"customer_id":"%s"}' % CUSTOMER, "list_type", ["body", "items"]),
     ('{"items":[7],"customer_id":"%s"}' % CUSTOMER, "model_attributes_type", ["body", "items", 0]),
@@ -73,6 +76,7 @@ def test_order_payloads(system, body, kind, loc):
     assert system.db.orders.count_documents({}) == before
 
 
+@PARSED
 @pytest.mark.parametrize("body", [
     b'{"items":[{"product":"Lasagna","product":"Lasagna"}],"customer_id":"%s"}' % CUSTOMER.encode(),
     b'{"items":[{"product":"Lasagna","quantity":NaN}],"customer_id":"%s"}' % CUSTOMER.encode(),
@@ -92,7 +96,8 @@ def test_what_is_no_json_is_422_everywhere(system, body, path):
     assert answer.json()["detail"][0]["loc"][0] == "body"
 
 
-@pytest.mark.parametrize("quantity, taken", [("3.0", 3), ('"3"', 3), ("9223372036854775807", 2**63 - 1)])
+@pytest.mark.parametrize("quantity, taken", [("3.0", 3), ('"3"', 3), pytest.param(
+    "9223372036854775807", 2**63 - 1, marks=pytest.mark.raw("JavaScript has no such number: Prism passes on another one"))])
 def test_quantities_that_are_integers_in_another_dress(system, quantity, taken):
     answer = post(system, '{"items":[{"product":"Lasagna","quantity":%s}],"customer_id":"%s"}' % (quantity, CUSTOMER))
     assert answer.status_code == 202, answer.text
@@ -156,6 +161,7 @@ def head(*lines):
                         f"X-API-Key: {os.environ['API_KEY']}", *lines, "", "")).encode()
 
 
+@BROKEN
 @pytest.mark.parametrize("request_bytes, statuses", [
     (head("Content-Length: 2", "Content-Length: 3") + b"{}", (400,)),
     (head("Content-Length: x") + b"{}", (400,)),
@@ -171,6 +177,7 @@ def test_content_lengths_and_framing(running, request_bytes, statuses):
     assert answer and int(answer.split(b" ", 2)[1]) in statuses, answer[:200]
 
 
+@BROKEN
 @pytest.mark.parametrize("request_line, header, status", [
     (b"GET /openapi.json HTTP/1.1", b'If-Match: "x"', 412),
     (b"GET /openapi.json HTTP/1.1", b"Range: bytes=99999999-", 416),
@@ -183,6 +190,7 @@ def test_what_nginx_refuses_is_told_in_json(running, request_line, header, statu
     assert answer.endswith(b'"}') and b'\r\n\r\n{"detail":"' in answer, answer[-300:]
 
 
+@pytest.mark.raw("Prism passes on no half of a body")
 def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(running):
     before = running.db.orders.count_documents({})
     assert raw(running.order.url, head("Content-Length: 100") + b'{"items":', timeout=0.5) == b""

@@ -105,6 +105,7 @@ def test_without_mongodb_answers_come_at_once_and_cached_orders_are_served(syste
     assert answer.status_code >= 500
 
 
+@pytest.mark.raw("it measures how quick nginx is")
 def test_with_mongodb_stopped_no_worker_is_blocked(system):
     order = system.paid()
     system.show(order["id"])

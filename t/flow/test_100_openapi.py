@@ -47,7 +47,8 @@ def test_each_service_serves_its_own_without_a_key(system):
             assert api.get(f"/docs/{file}", key=False).headers["Content-Type"].split(";")[0] == kind
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "HEAD", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("method", [
+    "PUT", "PATCH", "OPTIONS", "TRACE", pytest.param("HEAD", marks=pytest.mark.raw("Prism misses the body in its answer"))])
 def test_each_path_has_the_methods_that_are_described_and_no_other(system, method):
     for api in services(system).values():
         for path, item in api.contract.spec["paths"].items():

@@ -186,6 +186,7 @@ def test_the_login_is_refused(arguments, variable, login, says):
     bad(*arguments, code=1, says=says, **{variable: url})
 
 
+@pytest.mark.raw("Prism has no certificate")
 def test_the_certificate():
     bad("order", "list", code=1, says="certificate of .* is not trusted: set CA_CERT", CA_CERT=None)
     bad("order", "list", code=1, says="CA_CERT names cannot be read", CA_CERT="/nowhere")
@@ -214,6 +215,7 @@ def test_the_address_is_wrong(arguments, variable, value, says):
     bad(*arguments, code=1, says=says, **{variable: value})
 
 
+@pytest.mark.raw("Prism speaks no TLS")
 def test_http_where_tls_is_spoken_and_the_reverse(system):
     plain = f"http://127.0.0.1:{os.environ['CUSTOMER_PORT']}"
     asked = ["order", "list"]
