@@ -312,12 +312,15 @@ static void add_mark(foodsvc_payment_t *payment, int64_t when)
 
 static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
+    bool tells = true;
+
     if (change->status == FOODSVC_PENDING && payment->status == FOODSVC_PENDING) {
         return take_transaction(payment, change) ? FOODSVC_PAYMENT_WRITE : FOODSVC_PAYMENT_NOTHING;     /* no event */
     }
     if (refund_failed(payment, change)) {
         payment->status = FOODSVC_PAY_PAID;
         count(&payment->reimburse_refused);
+        tells = payment->reimburse_refused <= FOODSVC_PAYMENT_REFUNDS;
     } else if (callback_moves(payment, change->status)) {
         payment->status = change->status;
     } else {
@@ -327,7 +330,7 @@ static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, con
     payment->attempts = payment->refused = 0;
     end_attempt(payment);
     take_transaction(payment, change);
-    if (payment->status != FOODSVC_PAY_PAID || payment->reimburse_refused <= FOODSVC_PAYMENT_REFUNDS) {
+    if (tells) {
         add_mark(payment, change->when);
     }
     return FOODSVC_PAYMENT_WRITE;

@@ -95,7 +95,7 @@ def test_spoilt_requests(system):
     if REPORT:
         with open(REPORT, "a", encoding="utf-8") as file:
             file.write(line + "\n")
-    assert not run.faults, run.faults
+    assert not run.faults, "\n".join(run.faults)
     assert workers() == pids, "a worker of nginx has ended"
     assert system.order.get("/health").status_code == 200 and system.payment.get("/health").status_code == 200
     after = settled()

@@ -97,7 +97,7 @@ static void live_payment(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size > 128) {
+    if (size > 48) {
         return 0;
     }
     live_order(data, size);

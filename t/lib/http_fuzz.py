@@ -37,7 +37,8 @@ QUERIES = ["", "", "", "", "?", "?a=b", "?X-API-Key=1", "?%00", "?" + "q" * 2000
 HEADERS = ["Accept: application/json", "Accept: */*", "Accept-Encoding: gzip, br", "Connection: keep-alive",
            "Content-Type: application/json", "Content-Type: text/plain; charset=\xff", "Cookie: a=b", "Range: bytes=0-1",
            "Range: bytes=5-", "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT", "If-None-Match: *", "If-Match: \"x\"",
-           "X-Forwarded-For: 1.2.3.4", "Idempotency-Key: k", "X-Accel-Redirect: /_foodsvc/partner", "TE: trailers",
+           "X-Forwarded-For: 1.2.3.4", "Idempotency-Key: k", 'Idempotency-Key: "k2"', "Idempotency-Key:",
+           "Idempotency-Key: " + "k" * 300, "Idempotency-Key: \xff", "X-Accel-Redirect: /_foodsvc/partner", "TE: trailers",
            "User-Agent: " + "u" * 1500, "Origin: null", "X-HTTP-Method-Override: DELETE", "Forwarded: for=_x",
            "Authorization: Basic eDp5", "Upgrade: h2c", "Expect: 100-continue", "X-Empty:", "X_Under: 1", "Via: 1.0 x"]
 BAD_HEADERS = ["Content-Length: -1", "Content-Length: 0x10", "Content-Length: 99999999999999999999", "Content-Length: 5, 5",
@@ -50,9 +51,10 @@ BAD_HEADERS = ["Content-Length: -1", "Content-Length: 0x10", "Content-Length: 99
                "\r\n", "Content-Length:", "Range: bytes=" + "0-0," * 200, "Content-Type: " + "c" * 8000]
 SCRAPS = [b"\r\n", b"\r\n\r\n", b"\n", b"\x00", b"\xff\xfe", b" ", b"%00", b":", b"HTTP/1.1", b"HTTP/0.9", b"HTTP/2.0",
           b"HTTP/1.0", b"0\r\n\r\n", b"ffffffffffffffff\r\n", b"-1\r\n", b"7fffffff\r\n", b"1;ext=\"\r\n", b"A" * 3000,
-          b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", b"\t", b"{", b"\"", b"\\"]
-VALUES = [None, True, False, 0, -1, 1, 2 ** 31, 2 ** 63 - 1, 2 ** 63, 1e308, 1.5, 3.0, "", "3", "x", "\u0000", "\u20ac", "\u0001" * 40,
-          "x" * 300, "x" * 3000, [], {}, [[]], {"a": {"b": {"c": 1}}}, "Lasagna", "paymentPaid", "..", "../x", "a/b?c",
+          b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", b"\t", b"{", b"\"",
+          b"\\"]
+VALUES = [None, True, False, 0, -1, 1, 2 ** 31, 2 ** 63 - 1, 2 ** 63, 1e308, 1.5, 3.0, "", "3", "x", "\u0000", "\u20ac",
+          "\u0001" * 40, "x" * 300, "x" * 3000, [], {}, [[]], {"a": {"b": {"c": 1}}}, "Lasagna", "paymentPaid", "..", "../x", "a/b?c",
           "reimbursed", "pending", [1] * 300, "4111111111111111"]
 TAILS = [b"", b"", b"", b"", b"x", b"\x00", b"\xff", b"}", b" " * 100, b"\xed\xa0\x80"]
 
@@ -142,7 +144,8 @@ class Maker:
             elif act < 0.3 and isinstance(value, list):
                 value += value * self.rand.choice([1, 5, 30])
             elif act < 0.4 and isinstance(value, dict):
-                value[self.rand.choice(["x", "", "\u20ac", "id", "_id", "$set", "a.b"])] = copy.deepcopy(self.rand.choice(VALUES))
+                name = self.rand.choice(["x", "", "\u20ac", "id", "_id", "$set", "a.b"])
+                value[name] = copy.deepcopy(self.rand.choice(VALUES))
             else:
                 value[key] = copy.deepcopy(self.rand.choice(VALUES))
             return
@@ -375,15 +378,16 @@ def judge(contract, request, answer):
                      f"{answer.content[:300]!r}")
 
 
-def judge_spoilt(data):
-    """All that came back on a connection whose requests were spoilt: only complete answers with their length are read."""
+def judge_spoilt(sent, data):
+    """All that came back on a connection whose requests were spoilt: only complete answers with their length are read, and
+    none where a HEAD may have been asked, whose answers have a length and no body."""
     for match in re.finditer(rb"(?:\A|(?<=[}\]\n]))HTTP/1\.1 (\d{3}) [^\r\n]*\r\n(.*?)\r\n\r\n", data, re.S):
         status = int(match[1])
         if status >= 500 and status not in SERVER_ERRORS:
             raise Broken(f"{status} {data[match.end():match.end() + 300]!r}")
         length = re.search(rb"(?i)^Content-Length: (\d+)", match[2], re.M)
         body = data[match.end():match.end() + int(length[1])] if length else b""
-        if status >= 400 and length and body and len(body) == int(length[1]) and not body.startswith(b"HTTP/1.1 "):
+        if status >= 400 and length and len(body) == int(length[1]) and b"HEAD" not in sent:
             if not is_error(Answer(status, Headers(), body)):
                 raise Broken(f"{status} is no error in JSON: {body[:300]!r}")
 
@@ -429,7 +433,7 @@ class Target:
             pass                            # a request may still be waiting for its end
         for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", reader.data[:4096]):
             self.count(int(status))
-        judge_spoilt(reader.data)
+        judge_spoilt(data, reader.data)
 
     def sound(self, connection, contract, requests, data, rand):
         connection.send(data, rand)

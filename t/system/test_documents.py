@@ -24,6 +24,7 @@ TOOLS = os.path.join(ROOT, os.environ.get("TOOLS") or os.environ.get("BUILD") or
 LEFT_OUT = {
     "make test": "would run this test, and ends the system of the run it is part of",
     "make asan": "runs all tests for minutes",
+    "make fuzz": "compiles all with clang, and runs for minutes",
     "make bench": "loads the machine for minutes",
 }
 ELSEWHERE = {

@@ -443,6 +443,17 @@ static void each_callback_adds_its_mark(void **state)
     assert_string_not_equal(payment.outbox[0].id, payment.outbox[1].id);
 }
 
+/* Whatever somebody else wrote as the number of refused refunds: only a refusal more goes untold. */
+static void a_payment_is_told_however_often_refunds_were_refused(void **state)
+{
+    foodsvc_payment_t        payment = { .status = FOODSVC_PENDING, .reimburse_refused = 1000 };
+    foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_PAID, .when = 99 };
+
+    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(payment.noutbox, 1);
+    assert_int_equal(payment.outbox[0].status, FOODSVC_PAYMENT_PAID);
+}
+
 static void a_full_outbox_loses_its_oldest_mark(void **state)
 {
     foodsvc_payment_t        payment = { .status = FOODSVC_PENDING, .noutbox = FOODSVC_PAYMENT_MARKS };
@@ -489,6 +500,7 @@ int main(void)
         cmocka_unit_test(a_pending_callback_stores_its_transaction),
         cmocka_unit_test(a_callback_without_an_id_keeps_the_one_there_is),
         cmocka_unit_test(each_callback_adds_its_mark),
+        cmocka_unit_test(a_payment_is_told_however_often_refunds_were_refused),
         cmocka_unit_test(a_full_outbox_loses_its_oldest_mark),
         cmocka_unit_test(memory),
     };
