@@ -57,6 +57,7 @@ class Collector:
             open_orders = self.db.orders.count_documents(
                 {"status": {"$nin": ["delivered", "reimbursed", "paymentFailed"]}})
             counts = {"open orders": open_orders,
+                      "debts": self.db.orders.count_documents({"owes_since": {"$type": "date"}}),
                       "outbox marks": self.db.payments.count_documents({"outbox": {"$exists": True, "$nin": [None, []]}}),
                       "messages": sum(self.depths().values())}
             state = self.simulator("/simulator/state")

@@ -186,7 +186,7 @@ class World:
         with contextlib.suppress(xmlrpc.client.Fault):
             self.supervisors[self._place(program)].rpc.stopProcess(program, False)
 
-    def rabbitmqctl(self, *words, timeout=30):
+    def rabbitmqctl(self, *words, timeout=120):
         """RabbitMQ's own tool, for what no protocol offers. Returns its output."""
         servers = self.settings["servers"]
         home = os.path.join(servers.run, "data/rabbit")
