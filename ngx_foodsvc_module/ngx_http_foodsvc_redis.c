@@ -14,9 +14,11 @@
  *     must not be read either; tried again with backoff, until the write goes through;
  *   - NOSCRIPT: the same again with EVAL. Reads of this order that were sent in between count as "not there";
  *   - more than fit to be remembered: orders are not read for as long as an old entry can live.
- * A read of an order that has a remembered write is declined. This is one worker's view: another worker may still read
- * the old entry until the first one has got its write through, at most its backoff (2 s) after Redis is back. What is
- * remembered dies with the process; then the entry's time to live is the bound.
+ * A read of an order that has a remembered write is declined. Others remember writes, too: the workers of this nginx and
+ * of others, orderd. So no order is read for 4 s after a reconnect, which is longer than the longest backoff (2 s). What
+ * an answer of this nginx showed is guarded by ngx_http_foodsvc_shown.c anyway; but other hosts have not seen it, nor has
+ * an nginx that was started while Redis was away. What is remembered dies with the process (orderd gets its events
+ * again, and writes then).
  */
 #include "ngx_http_foodsvc_redis_state.h"
 

@@ -22,6 +22,8 @@
 #define NGX_HTTP_FOODSVC_REDIS_BACKOFF_MAX  2000
 /* A connection that lived this long was a good one: the backoff begins anew. */
 #define NGX_HTTP_FOODSVC_REDIS_STEADY       5000
+/* s after a reconnect: whoever could not write meanwhile, here or in a worker, is back by then (backoffs: 2 s). */
+#define NGX_HTTP_FOODSVC_REDIS_DISTRUST     4
 
 
 static void ngx_http_foodsvc_redis_connect(void);
@@ -175,6 +177,11 @@ ngx_http_foodsvc_redis_hello_reply(redisAsyncContext *ac, void *data, void *priv
     }
 
     if (privdata == ngx_http_foodsvc_redis_hello_last) {
+
+        if (redis->told) {
+            redis->distrust = ngx_max(redis->distrust, ngx_time() + NGX_HTTP_FOODSVC_REDIS_DISTRUST);
+        }
+
         redis->state = NGX_HTTP_FOODSVC_REDIS_FLUSHING;
         ngx_http_foodsvc_redis_pump();
     }

@@ -283,7 +283,7 @@ ngx_http_foodsvc_redis_remember(ngx_http_foodsvc_redis_write_t *write)
 
     if (write == NULL || ngx_http_foodsvc_redis_writes_add(&redis->writes, write) != NGX_OK) {
 
-        if (redis->distrust <= ngx_time()) {
+        if (redis->distrust < ngx_time() + FOODSVC_CACHE_ORDER_TTL / 2) {
             ngx_log_error(NGX_LOG_ERR, redis->log, 0, "foodsvc redis: more than %d writes wait for Redis: orders are "
                           "not read from it for %d seconds", NGX_HTTP_FOODSVC_REDIS_WRITES, FOODSVC_CACHE_ORDER_TTL);
         }

@@ -68,6 +68,29 @@ def test_an_event_that_came_while_redis_was_away_is_not_lost(system, without):
     system.wait_status(order["id"], "cookingScheduled", 20)
 
 
+def test_redis_comes_back_with_an_old_entry_and_nginx_does_not_remember_what_it_showed(system, without):
+    order = system.paid()
+    entry = system.redis.get(order["id"])
+    without("redis")
+    system.queue.event(order["id"], "driverAvailable")
+    wait_for(lambda: system.doc(order["id"])["status"] == "cookingScheduled", what="the order at cookingScheduled")
+    shown = {one["id"]: one["status"] for one in system.order.get("/v1/orders").json()}
+    assert shown[order["id"]] == "cookingScheduled"
+    make("kill-nginx")
+    make("start-nginx")
+    make("stop-orderd")                 # and what it would have written to Redis is gone with it
+    try:
+        make("start-redis")
+        assert system.redis.set(order["id"], entry)         # it was only out of reach
+        # both workers of nginx are connected: one that is not would read MongoDB, and write what it finds there
+        wait_for(lambda: sum(client["cmd"] == "ping" for client in system.redis.client_list()) == 2, what="nginx's connections")
+        for _ in range(20):
+            assert system.show(order["id"])["status"] == "cookingScheduled"
+        assert b'"status":"cookingScheduled"' in system.redis.get(order["id"])
+    finally:
+        make("start-orderd")
+
+
 def test_without_rabbitmq_a_callback_is_taken_and_its_event_follows(system, without):
     order = system.place()
     without("rabbit")
