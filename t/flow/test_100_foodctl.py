@@ -241,6 +241,11 @@ def test_keys_new():
     assert hashlib.sha256(words[1].encode()).hexdigest() == words[3]
     made = from_json("keys", "new")
     assert hashlib.sha256(made["key"].encode()).hexdigest() == made["sha256"] and made["key"] != words[1]
+    assert made["line"] == made["sha256"]
+    words = good("keys", "new", "--scope", "orders:read,callback").split()
+    assert words[3:] == [hashlib.sha256(words[1].encode()).hexdigest(), "orders:read", "callback"]
+    made = from_json("keys", "new", "--scope", "payments")
+    assert made["line"] == made["sha256"] + " payments"
 
 
 def test_settings_from_flags_files_and_the_env_file(system, tmp_path):

@@ -69,6 +69,9 @@ NOWHERE = f"127.0.0.1:{closed_port()}"
     (["dead", "drop", "--yes"], "which messages.* --all"),
     (["dead", "drop", "x"], "give --yes"),
     (["keys", "new", "key"], '"key" is too much: `foodctl keys new` takes no arguments'),
+    (["keys", "new", "--scope", "orders"], '"orders" is no scope: use orders:read, orders:write, payments or callback'),
+    (["keys", "new", "--scope", "callback,"], '"" is no scope'),
+    (["keys", "new", "--scope", ",".join(["orders:write"] * 5)], "a scope more than once"),
     (["completion", "fish"], "no shell that foodctl knows: they are bash, zsh"),
     (["manual", "--json"], "leave --json out"),
 ])

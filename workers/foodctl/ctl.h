@@ -38,6 +38,7 @@ typedef struct {
     int64_t      timeout;               /* --timeout, ms; 0: not given */
     int64_t      count;                 /* --count; 0: not given */
     const char  *reason;                /* --reason */
+    const char  *scopes;                /* --scope */
     char         order[FOODSVC_UUID_TEXT + 1];  /* --order; "": not given */
     int64_t      older, newer;          /* --older, --newer, ms; 0: not given */
     int64_t      limit;                 /* --limit; 0: not given */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "ctl_table.h"
 #include "foodsvc_names.h"
+#include "foodsvc_scope.h"
 #include "worker_amqp.h"
 
 #define AT(member)  offsetof(ctl_t, member)
@@ -43,6 +44,12 @@ const ctl_option_t ctl_settings[] = {
 };
 
 static const ctl_option_t ctl_no_options[] = { { 0 } };
+
+static const ctl_option_t ctl_keys_options[] = {
+    { "scope", "SCOPES", CTL_TEXT, AT(scopes), CTL_WORDS_NONE, "what the key may do: one scope, or several with commas "
+      "between (default: everything)", NULL, 0 },
+    { 0 }
+};
 
 static const ctl_option_t ctl_place_options[] = {
     { "item", "PRODUCT[=QUANTITY]", CTL_ITEM, 0, CTL_WORDS_PRODUCT, "what is ordered; may be repeated (when there is "
@@ -213,11 +220,12 @@ const ctl_command_t ctl_commands[] = {
       ctl_drop_options, "Drops dead messages for ever.",
       "On a terminal it shows them and asks; elsewhere, and with --json, it needs --yes.",
       "dead drop --reason 'metadata is missing' --yes", ctl_dead_drop },
-    { "keys new", NULL, 0, 0, { 0 }, CTL_USES_JSON, ctl_no_options,
-      "Makes an API key, and the SHA-256 by which the services know it.",
+    { "keys new", NULL, 0, 0, { 0 }, CTL_USES_JSON, ctl_keys_options,
+      "Makes an API key, and the line by which the services know it: its SHA-256 and what it may do.",
       "The key is shown this once and kept nowhere. Give it to the client, which sends it as " FOODSVC_API_KEY_HEADER
-      "; put the hash into the file of the directive `foodsvc_api_keys_file`, and reload nginx.",
-      NULL, ctl_keys_new },
+      "; put the line into the file of the directive `foodsvc_api_keys_file`, and reload nginx.\n"
+      "Scopes are " FOODSVC_SCOPE_NAMES ". A key without one may do everything.",
+      "keys new --scope callback", ctl_keys_new },
     { "completion", "SHELL", 1, 1, { CTL_WORDS_SHELL }, 0, ctl_no_options, "Prints what completes foodctl's arguments "
       "in a shell.",
       "For bash: `source <(foodctl completion bash)`, best in ~/.bashrc. For zsh: `foodctl completion zsh > "
