@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import socket
 import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+
+from settings import ROOT
 
 
 def mongo(settings):
@@ -91,19 +94,27 @@ def rabbit(settings):
         return str(error) or type(error).__name__
 
 
+def shared_name(constant):
+    """What libfoodsvc/foodsvc_names.h, which owns the names, says: a text, or another constant's."""
+    with open(os.path.join(ROOT, "libfoodsvc/foodsvc_names.h"), encoding="utf-8") as file:
+        text, other = re.search(rf'(?m)^#define {constant}\s+(?:"([^"]*)"|(\w+))$', file.read()).groups()
+    return text if other is None else shared_name(other)
+
+
 def orderd(settings):
     """Each orderd consumes the queue."""
     import pika
+    queue = shared_name("FOODSVC_QUEUE")
     try:
         connection = _amqp(settings)
         try:
-            answer = connection.channel().queue_declare("OrderService", passive=True)
+            answer = connection.channel().queue_declare(queue, passive=True)
         finally:
             connection.close()
         count = answer.method.consumer_count
-        return None if count >= settings.orderds else f"{count} of {settings.orderds} consume the queue OrderService"
+        return None if count >= settings.orderds else f"{count} of {settings.orderds} consume the queue {queue}"
     except pika.exceptions.ChannelClosedByBroker:
-        return "the queue OrderService is not there yet"
+        return f"the queue {queue} is not there yet"
     except (OSError, pika.exceptions.AMQPError) as error:
         return str(error) or type(error).__name__
 

@@ -1,10 +1,11 @@
-"""Clients that go on placing, reading and cancelling orders while something is done to the system, and the verdict after it.
+"""Clients that go on placing, reading and cancelling orders while something is done to the system; and the verdict.
 
 What a failed request is. nginx closes connections that are idle when a worker ends, and a client may have sent its next
 request in that moment: HTTP (RFC 9112, 9.3.1) lets it repeat a request that got not a single byte of an answer on a
 connection used before, when repeating does no harm. So:
-  - a reader keeps its connection, and repeats a GET that got nothing on a used one, on a new connection, once;
-  - an order is placed, and cancelled, on a connection of its own, that nobody has a reason to close, and is never repeated.
+  - a reader, and a customer whose orders carry an Idempotency-Key, keep their connection, and repeat what got nothing
+    on a used one, on a new connection, once;
+  - all others place and cancel orders on connections of their own, that nobody has a reason to close, and never repeat.
 All else that is no answer is a failed request; so is any status but the expected ones."""
 
 import http.client
@@ -24,7 +25,7 @@ FINAL = ("delivered", "reimbursed")
 class Load:
     """with Load(variables) as load: ...   then load.verdict()"""
 
-    def __init__(self, variables, placers=3, readers=3):
+    def __init__(self, variables, placers=3, keepers=2, readers=3):
         self.variables = variables
         self.tls = ssl.create_default_context(cafile=variables["CA_CERT"])
         self.failed, self.acknowledged, self.cancelled = [], [], set()
@@ -32,7 +33,8 @@ class Load:
         self._lock = threading.Lock()
         self._end = threading.Event()
         self._threads = [threading.Thread(target=target, daemon=True)
-                         for target, number in ((self._place_on, placers), (self._read_on, readers)) for _ in range(number)]
+                         for target, number in ((self._place_on, placers), (self._keep_on, keepers),
+                                                (self._read_on, readers)) for _ in range(number)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -45,23 +47,29 @@ class Load:
             thread.join(60)
         assert not any(thread.is_alive() for thread in self._threads), "a client got no answer within a minute"
 
-    def _connect(self):
+    def connect(self):
+        """A new connection, not yet open."""
         where = urllib.parse.urlsplit(self.variables["ORDER_URL"])
         return http.client.HTTPSConnection(where.hostname, where.port, context=self.tls, timeout=20)
 
-    def _ask(self, connection, method, path, body=None, **headers):
+    def ask(self, connection, method, path, body=None, **headers):
+        """(status, JSON) of one request."""
         headers |= {"X-API-Key": self.variables["API_KEY"], "Content-Type": "application/json"}
         connection.request(method, path, body and json.dumps(body), headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read() or b"null")
 
+    def count(self, what):
+        """One more of "requests" or of "repeated"."""
+        with self._lock:
+            setattr(self, what, getattr(self, what) + 1)
+
     def _once(self, method, path, expected, body=None):
         """On a connection of its own: (status, JSON), or None when it failed."""
-        connection = self._connect()
-        with self._lock:
-            self.requests += 1
+        connection = self.connect()
+        self.count("requests")
         try:
-            status, answer = self._ask(connection, method, path, body, Connection="close")
+            status, answer = self.ask(connection, method, path, body, Connection="close")
             if status in expected:
                 return status, answer
             self.failed.append(f"{method} {path}: {status} {answer}")
@@ -71,12 +79,15 @@ class Load:
             connection.close()
         return None
 
+    @staticmethod
+    def _order(number):
+        return {"items": [{"product": "Lasagna", "quantity": number}], "customer_id": str(uuid.uuid4())}
+
     def _place_on(self):
         number = 0
         while not self._end.wait(0.03):
             number += 1
-            placed = self._once("POST", "/v1/orders", [202], {"items": [{"product": "Lasagna", "quantity": number}],
-                                                             "customer_id": str(uuid.uuid4())})
+            placed = self._once("POST", "/v1/orders", [202], self._order(number))
             if placed is None:
                 continue
             order = placed[1]["id"]
@@ -88,37 +99,24 @@ class Load:
                         self.cancelled.add(order)
                     break
 
+    def _keep_on(self):
+        kept = Kept(self)
+        number = 0
+        while not self._end.wait(0.03):
+            number += 1
+            placed = kept.ask("POST", "/v1/orders", 202, self._order(number), **{"Idempotency-Key": str(uuid.uuid4())})
+            if placed is not None:
+                self.acknowledged.append(placed["id"])
+        kept.close()
+
     def _read_on(self):
-        connection, used = self._connect(), False
+        kept = Kept(self)
         while not self._end.wait(0.01):
-            path = f"/v1/orders/{self.acknowledged[-1]}" if self.acknowledged else "/health"
-            with self._lock:
-                self.requests += 1
-            for again in (False, True):
-                try:
-                    status, answer = self._ask(connection, "GET", path)
-                    used = True
-                    if status != 200:
-                        self.failed.append(f"GET {path}: {status} {answer}")
-                    break
-                except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError) as error:
-                    connection.close()
-                    if again or not used:
-                        self.failed.append(f"GET {path}: {error!r}")
-                        break
-                    with self._lock:
-                        self.repeated += 1
-                    used = False
-                except (OSError, http.client.HTTPException, ValueError) as error:
-                    self.failed.append(f"GET {path}: {error!r}")
-                    connection.close()
-                    used = False
-                    break
-        connection.close()
+            kept.ask("GET", f"/v1/orders/{self.acknowledged[-1]}" if self.acknowledged else "/health", 200)
+        kept.close()
 
     def verdict(self, patience=90):
-        """What is wrong, as a list of texts: failed requests, orders that did not come to an end, charges that are too many
-        or too few."""
+        """What is wrong, as a list of texts: failed requests, orders without an end, charges that are too many or too few."""
         wrong = list(self.failed)
         with pymongo.MongoClient(self.variables["MONGO_URL"]) as mongo:
             deadline = time.monotonic() + patience
@@ -140,5 +138,39 @@ class Load:
             due = set(self.acknowledged) if kind == "charges" else self.cancelled
             wrong += [f"{order} has no {kind}" for order in due - set(count)]
             if kind == "reimbursements":
-                wrong += [f"{order} was reimbursed and not cancelled" for order in set(count) & set(self.acknowledged) - due]
+                given = set(count) & set(self.acknowledged)
+                wrong += [f"{order} was reimbursed and not cancelled" for order in given - due]
         return wrong
+
+
+class Kept:
+    """A connection that is kept open between requests, each of which may be repeated."""
+
+    def __init__(self, load):
+        self.load, self.connection, self.used = load, load.connect(), False
+
+    def close(self):
+        """The next request finds a new connection."""
+        self.connection.close()
+        self.used = False
+
+    def ask(self, method, path, expected, body=None, **headers):
+        """The JSON of its answer; None when it failed."""
+        self.load.count("requests")
+        while True:
+            try:
+                status, answer = self.load.ask(self.connection, method, path, body, **headers)
+                self.used = True
+                if status == expected:
+                    return answer
+                self.load.failed.append(f"{method} {path}: {status} {answer}")
+                return None
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError) as error:
+                again, wrong = self.used, error
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                again, wrong = False, error
+            self.close()
+            if not again:
+                self.load.failed.append(f"{method} {path}: {wrong!r}")
+                return None
+            self.load.count("repeated")
