@@ -1,7 +1,7 @@
 /*
- * Finding payments: those whose outbox has an old mark, those that are pending for long, and one by its id. Each has its
- * index: outbox.when is sparse, and created partial, for those that are pending alone; so what is found is all that they
- * hold. Nothing is written here.
+ * Finding payments: those whose outbox has an old mark, those that are pending for long, and one by its id. Each has
+ * its index: outbox.when is sparse, and created partial, for those that are pending alone; so what is found is all that
+ * they hold. Nothing is written here.
  */
 #include <stdlib.h>
 #include "foodsvc_store_int.h"

@@ -135,6 +135,15 @@ def test_a_key_that_payment_service_does_not_know(stored):
     assert run("order", "repair", order_id).returncode == 0
 
 
+def test_partners_are_called_where_they_may_be_alone(partners, stored):
+    order_id = owing(stored, "paymentPaid")
+    bad("order", "repair", order_id, code=1, says="partner_allow does not have", prints="delivery asked: later",
+        PARTNER_ALLOW="10.0.0.0/8")
+    bad("order", "repair", order_id, code=1, says="PARTNER_ALLOW: ", PARTNER_ALLOW="10.0.0.0/99")
+    assert not partners.calls_of("delivery", order_id)
+    assert good("order", "repair", order_id, PARTNER_ALLOW="10.0.0.0/8 127.0.0.1").startswith("delivery asked: delivery")
+
+
 def test_unknown_partners(system, stored):
     """Neither Redis nor MongoDB knows where a service is."""
     order_id = owing(stored, "driverAvailable", delivery_id=Binary(uuid.uuid4().bytes, 4))

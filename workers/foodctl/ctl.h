@@ -22,7 +22,7 @@ enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
 
 typedef struct {
     /* settings: flags, else the environment, else build/run/env; NULL when none has it */
-    char        *order_url, *payment_url, *api_key, *ca_cert, *mongo_url, *redis_url, *amqp_url;
+    char        *order_url, *payment_url, *api_key, *ca_cert, *mongo_url, *redis_url, *amqp_url, *partner_allow;
     char        *env_file;              /* the build/run/env that was found, or NULL */
     unsigned     local;                 /* CTL_USES_... bits of the settings that it has as they are: `make up`'s */
     bool         json;

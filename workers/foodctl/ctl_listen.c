@@ -98,7 +98,9 @@ ctl_listen_take(ctl_listen_t *listen)
     int       rc = 0;
     bool      ok = true;
 
-    while (ok && !ctl_listen_enough(listen) && (rc = ctl_message_get(listen->ctl, listen->amqp, listen->queue, &got)) > 0) {
+    while (ok && !ctl_listen_enough(listen)
+           && (rc = ctl_message_get(listen->ctl, listen->amqp, listen->queue, &got)) > 0)
+    {
         ctl_listen_print(listen, &got);
         ok = ctl_listen_flush(listen);
         if (ok && amqp_basic_ack(listen->amqp->state, WORKER_AMQP_CHANNEL, got.tag, 0) != AMQP_STATUS_OK) {

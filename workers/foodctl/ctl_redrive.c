@@ -4,8 +4,8 @@
  * Both hold what was chosen unacknowledged and give the rest back at once. A redriven message is published to
  * FOODSVC_QUEUE as it was, less the headers that orderd gave it, and the dead one is acknowledged only after the broker
  * has confirmed the new one: whatever ends foodctl, RabbitMQ or the network in between leaves the message in both
- * queues, and orderd takes duplicates for what they are. When all is acknowledged the broker is asked one thing more, and
- * its answer proves that it has taken the acknowledgements, too.
+ * queues, and orderd takes duplicates for what they are. When all is acknowledged the broker is asked one thing more,
+ * and its answer proves that it has taken the acknowledgements, too.
  */
 #include <errno.h>
 #include <poll.h>

@@ -13,6 +13,7 @@
 #include "foodsvc_names.h"
 #include "foodsvc_time.h"
 #include "serve.h"
+#include "worker_allow.h"
 #include "worker_log.h"
 
 #define CTL_REPAIR_CLAIM    60000       /* ms */
@@ -27,6 +28,7 @@ typedef struct {
     worker_urls_t   *urls;
     worker_http_t   *http;
     owed_t          *owed;
+    foodsvc_allow_t  allow;
     serve_t          serve;
     bool             ended, uncached;
     char             id[FOODSVC_UUID_TEXT + 1], token[FOODSVC_UUID_TEXT + 1];
@@ -60,8 +62,8 @@ ctl_repair_outcome(const owed_result_t *result)
     if (result->rc != OWED_DONE) {
         return result->rc == OWED_LATER ? "later" : "refused";
     }
-    return result->has_change && result->change.kind == FOODSVC_CHANGE_EVENT ? foodsvc_status_name(result->change.status)
-           : "accepted";
+    return result->has_change && result->change.kind == FOODSVC_CHANGE_EVENT
+           ? foodsvc_status_name(result->change.status) : "accepted";
 }
 
 static void
@@ -298,6 +300,7 @@ ctl_repair_open(ctl_repair_t *repair)
     const ctl_t        *ctl = repair->ctl;
     worker_http_conf_t  http = { .ca_file = ctl->ca_cert, .connections = 1, .max_answer = 65536 };
     owed_conf_t         owed = { .api_key = ctl->api_key, .timeout_ms = CTL_REPAIR_CALL };
+    worker_conf_list_t  allow = { .items = (char **) &ctl->partner_allow, .nitems = ctl->partner_allow != NULL };
     foodsvc_uuid_t      uuid;
     char                err[256];
 
@@ -306,6 +309,10 @@ ctl_repair_open(ctl_repair_t *repair)
     }
     if (!worker_cache_url_check(ctl->redis_url, err, sizeof(err))) {
         ctl_fail("REDIS_URL is %s", err);
+        return false;
+    }
+    if (ctl->partner_allow != NULL && !worker_allow_check(ctl->partner_allow, err, sizeof(err))) {
+        ctl_fail("PARTNER_ALLOW: %s", err);
         return false;
     }
     worker_log_setup("foodctl", WORKER_LOG_KV, WORKER_LOG_ERROR);   /* what goes wrong is told once, here */
@@ -317,12 +324,20 @@ ctl_repair_open(ctl_repair_t *repair)
     foodsvc_uuid_format(&uuid, repair->token);
     repair->did = json_array();
     repair->relayed = json_array();
+    if (!worker_allow_make(&allow, &repair->allow)) {
+        ctl_fail("out of memory");
+        return false;
+    }
+    http.allow = repair->allow;
     repair->cache = worker_cache_open(ctl->redis_url, 2000);
     repair->urls = repair->cache ? worker_urls_open(repair->store, repair->cache) : NULL;
     repair->http = worker_http_open(&http);
     owed.urls = repair->urls;
     owed.http = repair->http;
     repair->owed = repair->urls && repair->http ? owed_open(&owed) : NULL;
+    if (repair->urls != NULL) {
+        worker_urls_allow(repair->urls, &repair->allow);
+    }
     repair->serve.owner = &ctl_repair_owner;
     repair->serve.owed = repair->owed;
     if (repair->owed == NULL) {
@@ -347,6 +362,7 @@ ctl_repair_close(ctl_repair_t *repair)
     if (repair->store != NULL) {
         foodsvc_store_close(repair->store);
     }
+    worker_allow_free(&repair->allow);
     serve_free(&repair->serve);
     json_decref(repair->did);
     json_decref(repair->relayed);

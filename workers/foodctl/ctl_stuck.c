@@ -1,9 +1,9 @@
 /*
  * stuck: the orders and payments that stand for longer than their state allows, and why.
  *
- * An order that owes something stands there because nobody did it: orderd or sweepd is not running, or a partner is away
- * or refuses. Those are asked for by the index that sweepd uses, with sweepd's ages. An order that owes nothing waits
- * for somebody's event; how long that may take life says, and the statuses' orders are walked for it, in pages. Of the
+ * An order that owes something stands there because nobody did it: orderd or sweepd is not running, or a partner is
+ * away or refuses. Those are asked for by the index that sweepd uses, with sweepd's ages. An order that owes nothing
+ * waits for somebody's event; how long that may take life says, and the statuses' orders are walked for it, in pages. Of the
  * payments, those stand that have an event which was not sent, or that wait for the card company.
  *
  * Nothing is written, nobody is asked but MongoDB; so it tells the same while everything else is down.
@@ -48,8 +48,8 @@ ctl_stuck_one(const ctl_stuck_t *stuck, const char *id, const char *status, int6
 {
     char text[FOODSVC_TIME_TEXT + 1];
 
-    return json_pack("{s:s, s:s, s:s, s:I}", "id", id, "status", status, "since", foodsvc_time_format(since, text), "age",
-                     (json_int_t) (stuck->now > since ? (stuck->now - since) / 1000 : 0));
+    return json_pack("{s:s, s:s, s:s, s:I}", "id", id, "status", status, "since", foodsvc_time_format(since, text),
+                     "age", (json_int_t) (stuck->now > since ? (stuck->now - since) / 1000 : 0));
 }
 
 /* --- orders --- */
@@ -140,7 +140,8 @@ ctl_stuck_orders(ctl_stuck_t *stuck)
     int code = CTL_OK;
 
     for (foodsvc_status_e status = 0; code == CTL_OK && status < FOODSVC_STATUS_COUNT; status++) {
-        foodsvc_store_owing_t owing = { .status = status, .before = ctl_stuck_before(stuck, AGE_OWES), .claimed = true };
+        foodsvc_store_owing_t owing = { .status = status, .before = ctl_stuck_before(stuck, AGE_OWES),
+                                        .claimed = true };
 
         if (status == FOODSVC_DELIVERED) {
             continue;
@@ -258,8 +259,8 @@ ctl_stuck_print(const ctl_stuck_t *stuck)
     size_t norders = json_array_size(stuck->orders), npayments = json_array_size(stuck->payments);
 
     if (stuck->ctl->json) {
-        ctl_print_json_new(json_pack("{s:O, s:O, s:b, s:I}", "orders", stuck->orders, "payments", stuck->payments, "more",
-                                     stuck->more, "unreadable", (json_int_t) stuck->unreadable));
+        ctl_print_json_new(json_pack("{s:O, s:O, s:b, s:I}", "orders", stuck->orders, "payments", stuck->payments,
+                                     "more", stuck->more, "unreadable", (json_int_t) stuck->unreadable));
     } else {
         if (norders + npayments > 0) {
             printf("%-7s  %-36s  %-17s  AGE   WHY\n", "KIND", "ORDER", "STATUS");
@@ -270,7 +271,8 @@ ctl_stuck_print(const ctl_stuck_t *stuck)
             printf("documents that cannot be read: %zu\n", stuck->unreadable);
         }
         printf("stuck: %zu %s, %zu %s%s\n", norders, norders == 1 ? "order" : "orders", npayments,
-               npayments == 1 ? "payment" : "payments", stuck->more ? "; there may be more: --limit N looks further" : "");
+               npayments == 1 ? "payment" : "payments",
+               stuck->more ? "; there may be more: --limit N looks further" : "");
     }
     return norders + npayments > 0 ? CTL_FAILED : CTL_OK;
 }

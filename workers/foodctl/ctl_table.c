@@ -37,6 +37,9 @@ const ctl_option_t ctl_settings[] = {
       "RabbitMQ, as amqp://USER:PASSWORD@127.0.0.1:5672/VHOST; no VHOST, with the slash or without, means the vhost "
       "`/`",
       "AMQP_URL", CTL_USES_AMQP },
+    { "partner-allow", "LIST", CTL_SETTING, AT(partner_allow), CTL_WORDS_NONE, "where partners may be, as the "
+      "workers' setting of this name: addresses, networks and names, with blanks between", "PARTNER_ALLOW",
+      CTL_USES_PARTNERS },
     { "json", NULL, CTL_FLAG, AT(json), CTL_WORDS_NONE, "print JSON", NULL, CTL_USES_JSON },
     { "help", NULL, CTL_HELP, 0, CTL_WORDS_NONE, "explain the command, and do nothing", NULL, ~0U },
     { "version", NULL, CTL_VERSION, 0, CTL_WORDS_NONE, "print the version, and do nothing", NULL, ~0U },
@@ -68,8 +71,8 @@ static const ctl_option_t ctl_watch_options[] = {
 };
 
 static const ctl_option_t ctl_repair_options[] = {
-    { "wait", "SECONDS", CTL_SECONDS, AT(wait), CTL_WORDS_NONE, "when another process has claimed the order, wait for as "
-      "long as this (default: not at all)", NULL, 0 },
+    { "wait", "SECONDS", CTL_SECONDS, AT(wait), CTL_WORDS_NONE, "when another process has claimed the order, wait for "
+      "as long as this (default: not at all)", NULL, 0 },
     { 0 }
 };
 
@@ -95,8 +98,8 @@ static const ctl_option_t ctl_listen_options[] = {
 };
 
 #define CTL_DEAD_CHOICE \
-    { "reason", "TEXT", CTL_TEXT, AT(reason), CTL_WORDS_NONE, "those whose reason has this text in it, in capitals or " \
-      "not", NULL, 0 }, \
+    { "reason", "TEXT", CTL_TEXT, AT(reason), CTL_WORDS_NONE, "those whose reason has this text in it, in capitals " \
+      "or not", NULL, 0 }, \
     { "order", "ORDER", CTL_ORDER, AT(order), CTL_WORDS_NONE, "those of this order", NULL, 0 }, \
     { "older", "AGE", CTL_AGE, AT(older), CTL_WORDS_NONE, "those in trouble for at least this long: 90s, 10m, 2h, 1d", \
       NULL, 0 }, \
@@ -146,11 +149,11 @@ const ctl_command_t ctl_commands[] = {
       "when its payment failed.",
       "order watch 01a20869-b77a-7000-a231-1fc5d3d2d7fc --timeout 600", ctl_order_watch },
     { "order repair", "ORDER", 1, 1, { 0 }, CTL_USES_MONGO | CTL_USES_REDIS | CTL_USES_AMQP | CTL_USES_KEY | CTL_USES_CA
-      | CTL_USES_JSON, ctl_repair_options, "Does now what an order owes, and sends the events of its payment that were "
-      "not sent.",
-      "It does what " FOODSVC_ORDER_SERVICE "'s workers do, in the same way: it claims the order, asks the services that "
-      "have to be asked, stores what they answer and refreshes the cache. The key is shown to " FOODSVC_PAYMENT_SERVICE
-      ". Nothing happens twice by it: every call has an idempotency key.\n"
+      | CTL_USES_PARTNERS | CTL_USES_JSON, ctl_repair_options,
+      "Does now what an order owes, and sends the events of its payment that were not sent.",
+      "It does what " FOODSVC_ORDER_SERVICE "'s workers do, in the same way: it claims the order, asks the services "
+      "that have to be asked, stores what they answer and refreshes the cache. The key is shown to "
+      FOODSVC_PAYMENT_SERVICE ". Nothing happens twice by it: every call has an idempotency key.\n"
       "It exits with 0 when all was done or nothing is owed, with 1 when a service is away or refuses, or when another "
       "process has claimed the order. An order that it was killed with is free again after a minute.",
       "order repair 01a20869-b77a-7000-a231-1fc5d3d2d7fc --wait 60", ctl_order_repair },
@@ -203,8 +206,8 @@ const ctl_command_t ctl_commands[] = {
       NULL, ctl_stuck },
     { "dead list", NULL, 0, 0, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON, ctl_dead_options,
       "Lists the dead messages: those of " FOODSVC_QUEUE_DEAD ", which could not be processed.",
-      "The options choose among them; a message has to meet all that are given. AGE is the time since the message was in "
-      "trouble first. A message without an id gets one made of its content.\n"
+      "The options choose among them; a message has to meet all that are given. AGE is the time since the message was "
+      "in trouble first. A message without an id gets one made of its content.\n"
       "It gets the messages and puts them back where they were, at once; they are marked as redelivered by that.",
       "dead list --reason 'unknown order' --older 1h", ctl_dead_list },
     { "dead show", "ID...", 1, CTL_MAX_ARGS, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON, ctl_show_options,
@@ -212,9 +215,9 @@ const ctl_command_t ctl_commands[] = {
       "Messages of one id are shown one after the other; --json prints one line each.", NULL, ctl_dead_show },
     { "dead redrive", "[ID...]", 0, CTL_MAX_ARGS, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON,
       ctl_redrive_options, "Gives dead messages back to " FOODSVC_QUEUE ", when what was wrong has been mended.",
-      "They go in their order, with their ids, and without the headers that say why they were dead. A dead message goes "
-      "only when RabbitMQ has confirmed the new one: if foodctl is killed in between there may be two of it, which does "
-      "no harm, but never none. `foodctl dead list` with the same options shows what would be redriven.",
+      "They go in their order, with their ids, and without the headers that say why they were dead. A dead message "
+      "goes only when RabbitMQ has confirmed the new one: if foodctl is killed in between there may be two of it, "
+      "which does no harm, but never none. `foodctl dead list` with the same options shows what would be redriven.",
       "dead redrive --reason 'partner away'", ctl_dead_redrive },
     { "dead drop", "[ID...]", 0, CTL_MAX_ARGS, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON,
       ctl_drop_options, "Drops dead messages for ever.",

@@ -44,6 +44,7 @@ typedef enum {
 enum {
     CTL_USES_ORDER = 1 << 0, CTL_USES_PAYMENT = 1 << 1, CTL_USES_KEY = 1 << 2, CTL_USES_CA = 1 << 3,
     CTL_USES_MONGO = 1 << 4, CTL_USES_REDIS = 1 << 5, CTL_USES_AMQP = 1 << 6, CTL_USES_JSON = 1 << 7,
+    CTL_USES_PARTNERS = 1 << 8,
     CTL_USES_API = CTL_USES_ORDER | CTL_USES_KEY | CTL_USES_CA | CTL_USES_JSON
 };
 
