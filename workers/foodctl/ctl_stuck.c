@@ -3,8 +3,8 @@
  *
  * An order that owes something stands there because nobody did it: orderd or sweepd is not running, or a partner is
  * away or refuses. Those are asked for by the index that sweepd uses, with sweepd's ages. An order that owes nothing
- * waits for somebody's event; how long that may take life says, and the statuses' orders are walked for it, in pages. Of
- * the payments, those stand that have an event which was not sent, or that wait for the card company.
+ * waits for somebody's event; how long that may take life says, and the statuses' orders are walked for it, in pages.
+ * Of the payments, those stand that have an event which was not sent, or that wait for the card company.
  *
  * Nothing is written, nobody is asked but MongoDB; so it tells the same while everything else is down.
  */
