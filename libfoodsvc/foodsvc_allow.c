@@ -78,8 +78,8 @@ static bool refuse(char *err, size_t errlen, const char *format, ...)
     va_end(args);
     if (n >= 0 && (size_t) n < errlen) {
         snprintf(err + n, errlen - (size_t) n,
-                 ": give an address, a net (10.0.0.0/8) or a host name, with :PORT behind it for one port alone; [ADDRESS]:PORT "
-                 "for an IPv6 one");
+                 ": give an address, a net (10.0.0.0/8) or a host name, with :PORT behind it for one port alone; "
+                 "[ADDRESS]:PORT for an IPv6 one");
     }
     return false;
 }

@@ -1,13 +1,15 @@
 /*
- * Where partners may be. Their urls come from MongoDB and Redis, so who can write there could have us call anything that
- * this machine reaches; a list of addresses and names says what is meant. The one owner of that rule. Pure; any thread.
+ * Where partners may be. Their urls come from MongoDB and Redis, so who can write there could have us call anything
+ * that this machine reaches; a list of addresses and names says what is meant. The one owner of that rule. Pure; any
+ * thread.
  *
- *   10.0.0.0/8   fd00::/8   192.0.2.7   [2001:db8::1]:8002   10.1.0.0/16:443   kitchen.example.com   billing.example.com:443
+ *   10.0.0.0/8   fd00::/8   192.0.2.7   [2001:db8::1]:8002   10.1.0.0/16:443   kitchen.example.com
  *
  * An address is allowed when an entry holds it, whatever name it was found under. A name that is listed may be at any
- * address but the ones below. An empty list allows everything but these: link-local (169.254.0.0/16, fe80::/10: there the
- * metadata service of most clouds answers), fd00:ec2::/32 (the same of one cloud), unspecified (0.0.0.0/8, ::), and
- * multicast and broadcast (224.0.0.0/3, ff00::/8). An IPv4 address written as an IPv6 one (::ffff:1.2.3.4) is the former.
+ * address but the ones below. An empty list allows everything but these: link-local (169.254.0.0/16, fe80::/10: there
+ * the metadata service of most clouds answers), fd00:ec2::/32 (the same of one cloud), unspecified (0.0.0.0/8, ::), and
+ * multicast and broadcast (224.0.0.0/3, ff00::/8). An IPv4 address written as an IPv6 one (::ffff:1.2.3.4) is the
+ * former.
  */
 #ifndef FOODSVC_ALLOW_H
 #define FOODSVC_ALLOW_H
@@ -36,7 +38,7 @@ bool foodsvc_allow_parse(const char *text, size_t len, foodsvc_allow_rule_t *rul
  * entry for addresses could hold what it is resolved to.
  */
 bool foodsvc_allow_host(const foodsvc_allow_t *allow, const char *host, unsigned short port);
-/* Whether a connection to this address (AF_INET or AF_INET6; others are refused), which host is resolved to, may be made. */
+/* Whether a connection to this address (AF_INET or AF_INET6, no other), which host is resolved to, may be made. */
 bool foodsvc_allow_address(const foodsvc_allow_t *allow, const char *host, unsigned short port,
     const struct sockaddr *address);
 

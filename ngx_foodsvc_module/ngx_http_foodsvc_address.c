@@ -7,8 +7,9 @@
  * it has died. Numeric addresses are read here; names are resolved by the store's threads, because getaddrinfo()
  * blocks.
  *
- * A url that was found is called only where foodsvc_partner_allow lets it lead; each address that a name is resolved to is
- * judged. One in Redis that leads elsewhere is as good as none there. A url of the configuration is meant, and not judged.
+ * A url that was found is called only where foodsvc_partner_allow lets it lead; each address that a name is resolved
+ * to is judged. One in Redis that leads elsewhere is as good as none there. A url of the configuration is meant, and
+ * not judged.
  */
 #include "ngx_http_foodsvc_core.h"
 

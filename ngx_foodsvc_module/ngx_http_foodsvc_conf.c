@@ -326,8 +326,8 @@ ngx_http_foodsvc_conf_keys_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* A key's hash, or, unless it is the first word, a scope of the key before. NGX_CONF_ERROR without a message: the callers
-   name the place, and the text might be a key. */
+/* A key's hash, or, unless it is the first word, a scope of the key before. NGX_CONF_ERROR without a message: the
+   callers name the place, and the text might be a key. */
 static char *
 ngx_http_foodsvc_add_word(ngx_conf_t *cf, ngx_http_foodsvc_loc_conf_t *conf, ngx_str_t *word, ngx_uint_t first)
 {

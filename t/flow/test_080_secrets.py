@@ -34,7 +34,8 @@ def flows(running, all_partners):
     wait_for(lambda: partners.calls_of("reimburse", paid["id"]), what="the reimbursement")
     partners.say("bill", Answer(400, {"detail": "The card has expired", "billing_info": card}, times=1))
     assert system.order.post("/v1/orders", json=system.payload()).status_code == 400
-    for broken in ({"amount": -1, "billing_info": card}, {"billing_info": card}, {"amount": "x", "billing_info": dict(card, CVV=7)}):
+    for broken in ({"amount": -1, "billing_info": card}, {"billing_info": card},
+                   {"amount": "x", "billing_info": dict(card, CVV=7)}):
         partners.say("billing", Answer(201, broken, times=1))
         assert system.order.post("/v1/orders", json=system.payload()).status_code in (400, 500)
     partners.say("billing", Answer(201, b'{"amount": 1, "billing_info": {"CardNumber": "4929123456781234"', times=1))

@@ -203,6 +203,7 @@ static void test_foreign_document(void **state)
 #define ROUNDS  20
 
 typedef struct {
+    pthread_barrier_t  start;       /* of a round: all at once */
     char      id[ROUNDS][FOODSVC_STORE_HASH + 1];
     int64_t   now;
     atomic_int won[ROUNDS];
@@ -222,6 +223,7 @@ static void *run_racer(void *data)
     for (int i = 0; i < ROUNDS; i++) {
         foodsvc_store_key_op_t op = begin_op(race->id[i], 'a', race->now, 60000 + racer->racer);
 
+        pthread_barrier_wait(&race->start);
         begin(store, &op);
         if (op.rc == FOODSVC_STORE_OK && (op.verdict == FOODSVC_KEY_NEW || op.verdict == FOODSVC_KEY_TAKEN)) {
             atomic_fetch_add(&race->won[i], 1);
@@ -240,6 +242,7 @@ static void test_race(void **state)
     foodsvc_store_key_op_t  op;
 
     race.now = foodsvc_time_now();
+    assert_int_equal(pthread_barrier_init(&race.start, NULL, RACERS), 0);
     for (int i = 0; i < ROUNDS; i++) {
         new_key(race.id[i]);
         if (i % 2) {
@@ -255,6 +258,7 @@ static void test_race(void **state)
     for (int i = 0; i < RACERS; i++) {
         pthread_join(threads[i], NULL);
     }
+    pthread_barrier_destroy(&race.start);
     for (int i = 0; i < ROUNDS; i++) {
         assert_int_equal(atomic_load(&race.won[i]), 1);
         for (int k = 1; k < RACERS; k++) {
