@@ -16,6 +16,7 @@ By the environment:
   SANITIZE=1             the build has sanitizers
   PORTS=free             free ports instead of the usual ones; or one by one: ORDER_PORT PAYMENT_PORT CUSTOMER_PORT
                          DELIVERY_PORT KITCHEN_PORT CARD_PORT MONGO_PORT REDIS_PORT RABBIT_PORT
+  NGINX_HTTP=            more directives for nginx's http{}
   MONGO_URL REDIS_URL AMQP_URL
                          servers to be used instead of private ones
 """

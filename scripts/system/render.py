@@ -91,6 +91,7 @@ def _values(settings):
         "USER_LINE": f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.getuid() == 0 else "",
         # nginx's workers see of the environment what its configuration names: the planted fault of a test build
         "ENV_LINE": "env FOODSVC_BREAK;" if settings.env.get("FOODSVC_BREAK") else "",
+        "HTTP_LINES": settings.env.get("NGINX_HTTP") or "",
         "MODULE": os.path.join(settings.build, "modules/ngx_foodsvc_module.so"),
         "API_KEY_FILE": os.path.join(secrets, "api_key"), "API_KEYS_FILE": os.path.join(secrets, "api_keys.sha256"),
         "CA_CERT": os.path.join(tls, "ca.crt"), "SERVER_CERT": os.path.join(tls, "server.crt"),
