@@ -16,22 +16,23 @@ static size_t slot_of(const char *id)
 }
 
 
-int64_t patience_left(const patience_t *patience, const char *id)
+int64_t patience_left(const patience_t *patience, const char *id, int state)
 {
     const patience_slot_t  *slot = &patience->slots[slot_of(id)];
     int64_t                 left = slot->next - foodsvc_time_monotonic();
 
-    return strcmp(slot->id, id) == 0 && left > 0 ? left : 0;
+    return strcmp(slot->id, id) == 0 && slot->state == state && left > 0 ? left : 0;
 }
 
 
-void patience_wait(patience_t *patience, const char *id, int64_t first, int64_t last)
+void patience_wait(patience_t *patience, const char *id, int state, int64_t first, int64_t last)
 {
     patience_slot_t  *slot = &patience->slots[slot_of(id)];
     int64_t           wait = first;
 
-    if (strcmp(slot->id, id) != 0) {
+    if (strcmp(slot->id, id) != 0 || slot->state != state) {
         snprintf(slot->id, sizeof(slot->id), "%s", id);
+        slot->state = state;
         slot->tries = 0;
     }
     for (unsigned i = 0; i < slot->tries && wait < last; i++) {

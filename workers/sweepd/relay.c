@@ -2,7 +2,8 @@
  * The outbox's relay: publishes the events of marks that are older than age_outbox, as PaymentService would have, and
  * clears the marks that the broker has confirmed. A payment's events go one after the other, in their order. A round
  * begins when the one before is over and its marks are cleared, so nothing is published twice by one process; another
- * one may publish the same, with the same message_id.
+ * one may publish the same, with the same message_id. An event that was refused waits by its mark's id, since the
+ * payment's is the order's, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "sweepd.h"
 #include "worker_log.h"
 
-#define FAILED_FIRST    1000    /* ms that a payment's events wait after the broker refused one, and at most */
+#define FAILED_FIRST    1000    /* ms that an event waits after the broker refused it, and at most */
 #define FAILED_LAST     60000
 
 /* A payment's events on their way. */
@@ -38,7 +39,8 @@ static void published(void *ctx, worker_amqp_rc_e rc)
         if (rc == WORKER_AMQP_REFUSED) {
             worker_log(WORKER_LOG_WARN, "the broker refused an event", worker_text("order", relay->payment->id),
                        worker_text("queue", relay->payment->metadata.receiver));
-            patience_wait(&sweepd->patience, relay->payment->id, FAILED_FIRST, FAILED_LAST);
+            patience_wait(&sweepd->patience, relay->payment->outbox[relay->at].id, PATIENCE_EVENT,
+                          FAILED_FIRST, FAILED_LAST);
         }
         return;
     }
@@ -94,7 +96,8 @@ static void relays_go_on(sweepd_t *sweepd)
             if (!worker_amqp_connected(sweepd->servers.amqp) || sweepd->stopping) {
                 relay->over = true;
             } else if (!worker_amqp_declare(sweepd->servers.amqp, relay->payment->metadata.receiver)) {
-                patience_wait(&sweepd->patience, relay->payment->id, FAILED_FIRST, FAILED_LAST);
+                patience_wait(&sweepd->patience, relay->payment->outbox[relay->at].id, PATIENCE_EVENT,
+                          FAILED_FIRST, FAILED_LAST);
                 relay->over = true;
             } else {
                 relay_publish(relay);
@@ -136,7 +139,9 @@ static void relay_begin(sweepd_t *sweepd, foodsvc_payment_t *payment)
 {
     relay_t  *relay = calloc(1, sizeof(*relay));
 
-    if (relay == NULL || payment->noutbox == 0 || patience_left(&sweepd->patience, payment->id) > 0) {
+    if (relay == NULL || payment->noutbox == 0
+        || patience_left(&sweepd->patience, payment->outbox[0].id, PATIENCE_EVENT) > 0)
+    {
         free(relay);
         foodsvc_payment_free(payment);
         return;

@@ -48,7 +48,7 @@ static void consider(sweepd_t *sweepd, const foodsvc_order_t *order, bool foreig
 
     if (stood < sweepd->conf.age[order->status]
         || (foreign && (owes == FOODSVC_OWES_NOTHING || stood > sweepd->conf.foreign))
-        || work_exists(sweepd, order->id) || patience_left(&sweepd->patience, order->id) > 0)
+        || work_exists(sweepd, order->id) || patience_left(&sweepd->patience, order->id, order->status) > 0)
     {
         return;
     }

@@ -33,14 +33,19 @@ typedef struct {
     int64_t               orders;
 } sweepd_conf_t;
 
-/* Who was tried in vain: a table of the ids tried last, where a new one takes its place from an old one. */
+/*
+ * Who was tried in vain: a table of the ids tried last, where a new one takes its place from an old one. An order that
+ * has moved on is another one: what it owes now was not tried.
+ */
 typedef struct {
     char     id[FOODSVC_UUID_TEXT + 1];
+    int      state;     /* the order's status; of an event, PATIENCE_EVENT */
     unsigned tries;
     int64_t  next;      /* monotonic: not before */
 } patience_slot_t;
 
 #define PATIENCE_SLOTS  16384
+#define PATIENCE_EVENT  (-1)
 
 typedef struct {
     patience_slot_t slots[PATIENCE_SLOTS];
@@ -98,9 +103,9 @@ void sweepd_close(sweepd_t *sweepd);
 
 /* --- patience.c --- */
 /* ms that this id still has to wait, 0: none. */
-int64_t patience_left(const patience_t *patience, const char *id);
+int64_t patience_left(const patience_t *patience, const char *id, int state);
 /* It was in vain: it waits `first` ms, twice as long each time, at most `last`. */
-void patience_wait(patience_t *patience, const char *id, int64_t first, int64_t last);
+void patience_wait(patience_t *patience, const char *id, int state, int64_t first, int64_t last);
 void patience_forget(patience_t *patience, const char *id);
 
 /* --- work.c --- */

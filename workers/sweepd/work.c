@@ -116,25 +116,26 @@ static void serve_end(serve_t *serve)
     sweepd_t    *sweepd = work->sweepd;
     patience_t  *patience = &sweepd->patience;
     unsigned     owes = foodsvc_order_owes(serve->order);
+    int          state = serve->order->status;
 
     log_end(work, owes);
     sweepd->stats.repaired += work->did != 0;
     switch (serve->rc) {
     case SERVE_LATER:
         sweepd->stats.later++;
-        patience_wait(patience, work->id, LATER_FIRST, LATER_LAST);
+        patience_wait(patience, work->id, state, LATER_FIRST, LATER_LAST);
         break;
     case SERVE_REFUSED:
         sweepd->stats.refused++;
-        patience_wait(patience, work->id, REFUSED_FIRST, REFUSED_LAST);
+        patience_wait(patience, work->id, state, REFUSED_FIRST, REFUSED_LAST);
         break;
     case SERVE_BUSY:
         sweepd->stats.busy++;
-        patience_wait(patience, work->id, BUSY_FIRST, BUSY_LAST);
+        patience_wait(patience, work->id, state, BUSY_FIRST, BUSY_LAST);
         break;
     default:
         if (owes) {
-            patience_wait(patience, work->id, ASKED_FIRST, ASKED_LAST);
+            patience_wait(patience, work->id, state, ASKED_FIRST, ASKED_LAST);
         } else {
             patience_forget(patience, work->id);
         }
@@ -213,7 +214,7 @@ static bool not_stored(work_t *work, const foodsvc_store_change_op_t *op)
     if (!away && op->rc != FOODSVC_STORE_NOT_FOUND) {
         worker_log(WORKER_LOG_WARN, "an order can't be changed", worker_text("order", work->id),
                    worker_text("reason", op->err[0] ? op->err : foodsvc_store_rc_name(op->rc)));
-        patience_wait(&sweepd->patience, work->id, REFUSED_FIRST, REFUSED_LAST);
+        patience_wait(&sweepd->patience, work->id, work->status, REFUSED_FIRST, REFUSED_LAST);
     }
     work_free(work);
     return away;
