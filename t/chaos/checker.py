@@ -19,6 +19,9 @@ ENDS = {"delivered": (1, 0), "reimbursed": (1, 1), "paymentFailed": (0, 0)}
 # has it after all, its callback comes, and what was paid is given back.
 PAYMENTS = {"delivered": ("paymentPaid",), "reimbursed": ("reimbursed",), "paymentFailed": ("paymentFailed", "pending")}
 
+# What a payment may not have come to while its order still stands so: an event says it to the order.
+UNTOLD = {"created": ("paymentPaid", "paymentFailed", "reimbursed"), "orderCancelled": ("reimbursed",)}
+
 # Fields of an order that Redis and the API must have as MongoDB has them.
 SHOWN = ("status", "customer_id", "delivery_id", "kitchen_id", "updated")
 
@@ -178,6 +181,8 @@ class Checker:
             return
         if payment.get("outbox"):
             self.add(LOST, "lost-event", order, f"an event was never sent: {payment['outbox']}")
+        elif payment["status"] in UNTOLD.get(state, ()):
+            self.add(LOST, "lost-event", order, f"its payment is {payment['status']}, the order is still {state}")
         if order in self.ended and payment["status"] not in PAYMENTS[self.ended[order]]:
             self.add(UNEXPECTED, "disagree-payment", order, f"the order is {state}, its payment {payment['status']}")
 

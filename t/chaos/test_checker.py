@@ -139,6 +139,11 @@ ANOMALIES = {
     "no payment": (lambda f: drop(f.payments, A), ["lost-payment"]),
     "a payment that is not its order's": (lambda f: f.payments.update({A: {"status": "pending"}}), ["disagree-payment"]),
     "an event was not sent": (lambda f: f.payments[A].update(outbox=[{"id": "x"}]), ["lost-event"]),
+    "an order was not told of its payment": (
+        lambda f: history(f, C, []) or f.payments.update({C: {"status": "paymentPaid"}}), ["lost-event", "stuck"]),
+    "an order was not told of its refund": (
+        lambda f: history(f, B, CANCELLED[:3]) or [drop(op.seen, B) for op in f.ops if op.what == "list"],
+        ["lost-event", "stuck"]),
     "a payment of nothing": (lambda f: f.payments.update({"x": {"status": "pending"}}), ["payment-without-order"]),
     "two orders for one wish": (
         lambda f: f.orders.update({"order-e": f.orders[C]}) or f.payments.update({"order-e": {"status": "pending"}}),
