@@ -167,6 +167,23 @@ def test_a_refund_waits_for_paymentservice_and_follows_at_once(system, partners,
         make("start-orderd")
 
 
+def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners, sweepd):
+    order = system.paid()
+    assert system.order.post(f"/v1/orders/{order['id']}/cancel").status_code == 202
+    wait_for(lambda: set(system.doc(order["id"]).get("settled", [])) == {"deliveryCancel", "reimbursement"}, what="settled")
+    wait_for(lambda: (system.db.payments.find_one({"_id": order["id"]}) or {}).get("reimburse_taken"), what="taken")
+    long_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)
+    system.db.payments.update_one({"_id": order["id"]}, {"$set": {"asked": long_ago, "created": long_ago}})
+    one = sweepd("--age-refund=1s")
+    wait_for(lambda: len(partners.calls_of("reimburse", order["id"])) == 2, what="the second request")
+    keys = {call.headers["Idempotency-Key"] for call in partners.calls_of("reimburse", order["id"])}
+    assert len(keys) == 1 and one.lines("a refund was not reported on, it is asked for again", order["id"])
+    wait_for(lambda: "reimbursement" in system.doc(order["id"])["settled"], what="settled again")
+    assert system.history(order["id"])[-1] == "orderCancelled"
+    assert system.callback(order["id"], "reimbursed").status_code == 201
+    system.wait_status(order["id"], "reimbursed")
+
+
 def test_stored_events_are_relayed_once_and_in_their_order(system, sweepd):
     receiver, order_id, marks = f"Receiver-{uuid.uuid4()}", str(uuid.uuid4()), [str(uuid.uuid4()) for _ in range(2)]
     when = now() - datetime.timedelta(seconds=30)

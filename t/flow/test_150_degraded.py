@@ -61,6 +61,14 @@ def rabbitmqctl(*words):
                                      "RABBITMQ_CONF_ENV_FILE": "/dev/null"})
 
 
+@pytest.fixture(scope="module", autouse=True)
+def sweepd():
+    """As it is installed: other flow tests do without, this one is about what it is for."""
+    make("start-sweepd")
+    yield
+    make("stop-sweepd")
+
+
 @pytest.fixture(scope="module")
 def gates(running):
     """A gate before each service that is found by its name."""

@@ -17,6 +17,8 @@ static const worker_conf_option_t options[] = {
       .reload = true, .help = "orders served at a time" },
     { .key = "age_outbox", .type = WORKER_CONF_MS, .offset = AT(age_outbox), .value = AGE_TEXT(AGE_OUTBOX), .max = 86400000,
       .reload = true, .help = "of an event that PaymentService has stored and RabbitMQ has not confirmed" },
+    { .key = "age_refund", .type = WORKER_CONF_MS, .offset = AT(age_refund), .value = AGE_TEXT(AGE_REFUND), .min = 1000,
+      .max = 86400000, .reload = true, .help = "of a refund that was asked for and not reported on: it is asked for again" },
     { .key = "foreign", .type = WORKER_CONF_MS, .offset = AT(foreign), .value = "24h", .max = 31536000000,
       .reload = true, .help = "orders of another implementation that stand longer than this are left alone" },
     AGE("created", CREATED, "of an order that waits for its payment"),

@@ -2,7 +2,8 @@
  * sweepd: does what is owed and was left undone, because a process died or a partner or server was away. One thread,
  * one loop:
  *
- *   sweep.c    asks MongoDB, status by status, for orders that have owed something for longer than their state's age
+ *   sweep.c    asks MongoDB, status by status, for orders that have owed something for longer than their state's age,
+ *              and for refunds that were asked for and never reported on
  *   work.c     serves them (serve.h), a bounded number at a time: claim, call, store, cache
  *   relay.c    publishes the events whose outbox mark in a payment is still there
  *   patience.c who has been tried in vain, and when it may be tried again
@@ -29,7 +30,7 @@
 
 typedef struct {
     worker_servers_conf_t servers;      /* first */
-    int64_t               interval, age[FOODSVC_STATUS_COUNT], age_outbox, foreign;     /* ms */
+    int64_t               interval, age[FOODSVC_STATUS_COUNT], age_outbox, age_refund, foreign;    /* ms */
     int64_t               orders;
 } sweepd_conf_t;
 
@@ -83,6 +84,7 @@ typedef struct sweepd_s {
     bool              progress;         /* something was done since */
     unsigned          probed;           /* debts whose service it has had probed */
     bson_t           *places[FOODSVC_STATUS_COUNT];     /* where a sweep goes on that did not get to the end */
+    int64_t           refund_next;      /* monotonic: the next look at refunds */
     foodsvc_status_e  foreign_status;   /* the walk through orders of others */
     bson_t           *foreign_place;
 
@@ -110,8 +112,11 @@ void patience_forget(patience_t *patience, const char *id);
 
 /* --- work.c --- */
 bool work_exists(const sweepd_t *sweepd, const char *id);
-/* Begins to serve an order as it was found. False: no memory. */
-bool work_begin(sweepd_t *sweepd, const foodsvc_order_t *order);
+/*
+ * Begins to serve an order that was found in this status and has stood since then. `event` is stored first: the status
+ * again changes nothing. False: no memory.
+ */
+bool work_begin(sweepd_t *sweepd, const char *id, foodsvc_status_e status, int64_t since, foodsvc_status_e event);
 /* ms until there is something to store; -1: nothing. */
 int64_t works_wait(const sweepd_t *sweepd);
 /* Stores the changes of those that have one. */

@@ -158,20 +158,20 @@ bool work_exists(const sweepd_t *sweepd, const char *id)
 }
 
 
-bool work_begin(sweepd_t *sweepd, const foodsvc_order_t *order)
+bool work_begin(sweepd_t *sweepd, const char *id, foodsvc_status_e status, int64_t since, foodsvc_status_e event)
 {
     work_t  *work = calloc(1, sizeof(*work));
 
     if (work == NULL) {
         return false;
     }
-    memcpy(work->id, order->id, sizeof(work->id));
-    work->status = order->status;
-    work->since = foodsvc_order_since(order);
+    snprintf(work->id, sizeof(work->id), "%s", id);
+    work->status = status;
+    work->since = since;
     work->sweepd = sweepd;
     work->serve.owner = &owner;
     work->serve.owed = sweepd->servers.owed;
-    serve_touch(&work->serve, order->status, false);
+    serve_touch(&work->serve, event, false);
     work->next = sweepd->works;
     sweepd->works = work;
     sweepd->nworks++;
