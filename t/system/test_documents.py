@@ -129,7 +129,7 @@ def private_system(tmp_path_factory):
     (folder / "build").mkdir()
     for name, where in (("bin", BUILD), ("modules", BUILD), ("docs", BUILD), ("venv", TOOLS), ("tools", TOOLS)):
         os.symlink(os.path.join(where, name), folder / "build" / name)
-    foreign = ("API_KEY", "CA_CERT", "PARTNERS", "ORDERDS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    foreign = ("API_KEY", "CA_CERT", "PARTNERS", "ORDERDS", "SWEEPDS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
     env = {key: value for key, value in os.environ.items()
            if key not in foreign and not key.endswith(("_PORT", "_URL", "_PID", "_PIDS"))}
     env |= {"BUILD": BUILD, "TOOLS": TOOLS, "RUN": str(folder / "build/run"), "PORTS": "free", "SPEED": SPEED}
