@@ -159,7 +159,7 @@ static void sweep_refunds(sweepd_t *sweepd)
         const foodsvc_payment_t  *payment = due.payments[i];
 
         if (payment->reimburse && payment->asked < before && !work_exists(sweepd, payment->id)
-            && patience_left(&sweepd->patience, payment->id) == 0)
+            && patience_left(&sweepd->patience, payment->id, FOODSVC_ORDER_CANCELLED) == 0)
         {
             worker_log(WORKER_LOG_WARN, "a refund was not reported on, it is asked for again",
                        worker_text("order", payment->id), worker_int("stood_ms", now - payment->asked));
