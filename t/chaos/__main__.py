@@ -28,7 +28,7 @@ from world import ROOT, Trouble, World
 
 SPEED = 600             # a card takes 0.01 to 0.03 s, a driver 0.5 to 1 s, each other stage 1 to 2 s
 RATE = 60               # operations of all clients in a second; a third of them places an order
-REST = 90               # s that everything may take to come to rest
+REST = 150              # s that everything may take to come to rest: a message may wait for 120 s until it is looked at again
 REST_BROKEN = 60        # the same with a planted fault, after which it need not
 
 # The partners fail now and then, too: late, twice, or never.

@@ -6,7 +6,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    """A fault, what the checker has to find (one of these names at least), and the nemesis that makes it show."""
+    """A fault, what the checker has to find (one of these names at least), and what the nemesis does more of to show it."""
 
     what: str
     finds: tuple
@@ -15,15 +15,17 @@ class Planted:
 
 PLANTED = {
     "ack-before-store": Planted("orderd acknowledges an event before it is stored",
-                                ("stuck", "lost-status"), {"kill": 80}),
+                                ("stuck", "lost-status", "lost-event"),
+                                {"kill": (80, {"orderd": 3, "worker": 1, "mongo": 1})}),
     "no-outbox": Planted("a callback stores the status without a mark, and publishes once",
-                         ("lost-event",), {"kill": 60, "cut": 30}),
+                         ("lost-event",), {"cut": (60, {"rabbit": 1})}),
     "unconditional-write": Planted("an order is written whatever it has become since it was read",
                                    ("double-step", "illegal-history"), {}),
     "blind-cache": Planted("a cache entry is set whatever is there, after a deletion, too",
-                           ("stale-read", "disagree-cache", "disagree-api", "returned"), {"flush": 20, "pause": 30}),
+                           ("stale-read", "disagree-cache", "disagree-api", "returned"),
+                           {"flush": (20, {"redis": 1}), "pause": (30, {"orderd": 2, "worker": 3, "redis": 1})}),
     "unconfirmed-publish": Planted("a publish counts as confirmed as soon as it is sent",
-                                   ("lost-event",), {"cut": 40}),
+                                   ("lost-event",), {"cut": (60, {"rabbit": 1})}),
     "no-idempotency-key": Planted("the card company is asked again without the first request's key",
                                   ("double-charge", "double-refund"), {}),
 }

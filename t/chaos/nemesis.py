@@ -51,9 +51,9 @@ def choose(rng, weights):
 
 
 def plan(seed, seconds, weights=None):
-    """All faults of a run. `weights`: fault -> weight, where it differs from FAULTS."""
+    """All faults of a run. `weights`: fault -> (weight, targets), where they differ from FAULTS."""
     rng = random.Random(f"{seed} nemesis")
-    table = {kind: ((weights or {}).get(kind, weight), targets, times) for kind, (weight, targets, times) in FAULTS.items()}
+    table = {kind: (*(weights or {}).get(kind, (weight, targets)), times) for kind, (weight, targets, times) in FAULTS.items()}
     faults, at = [], 2.0
     while at < seconds:
         kind = choose(rng, table)
@@ -177,11 +177,12 @@ class Nemesis(threading.Thread):
         return f"{part} started", lambda: self.world.pid(part) is None and self.world.start_program(part)
 
     def do_cut(self, fault, _part):
-        """The wires to a server."""
+        """The wires to a server. What hung goes on at the end, late, or is lost, by the dice."""
         share = 1.0 if fault.dice < 0.6 else 0.5
         self.world.wire(fault.target, fault.how, share, int(fault.dice * 1e9))
         fault.how += "" if share == 1.0 else " half"
-        return f"wire to {fault.target} mended", lambda: self.world.wire(fault.target, "open") or True
+        last = "reset" if int(fault.dice * 1000) % 2 else "open"
+        return f"wire to {fault.target} mended ({last})", lambda: self.world.wire(fault.target, last) or True
 
     def do_flush(self, _fault, _part):
         """Redis forgets all."""

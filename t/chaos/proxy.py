@@ -93,7 +93,7 @@ class Relay:
                 wire.cut()
             elif self.hangs():
                 wire.gate.clear()
-            elif mode in ("open", "slow"):
+            elif mode in ("open", "slow", "reset"):
                 wire.gate.set()
         if mode == "reset":
             self.mode = "open"
