@@ -35,7 +35,7 @@ REST_BROKEN = 60        # the same with a planted fault, after which it need not
 RULES = ["card.bill:close:0.04", "card.bill:drop:0.03", "card.bill:late=3:0.02", "card.bill:error:0.03",
          "card.bill:timeout=8:0.02",
          "card.reimburse:close:0.1", "card.reimburse:error:0.05", "card.pay:refuse:0.05", "card.callback:duplicate:0.15",
-         "card.callback:late=1:0.1", "delivery.event:duplicate:0.15", "delivery.event:reorder:0.05",
+         "card.callback:late=1:0.1", "card.callback:drop:0.03", "delivery.event:duplicate:0.15", "delivery.event:reorder:0.05",
          "kitchen.event:duplicate:0.15", "kitchen.event:reorder:0.05", "delivery.create:close:0.03",
          "kitchen.create:close:0.03", "delivery.create:error:0.02", "kitchen.create:error:0.02",
          "customer.address:error:0.02"]

@@ -30,7 +30,8 @@ ALIVE = ("STARTING", "RUNNING")
 
 # Short times, so that a run of minutes sees what takes hours in life.
 TIMES = {"FOODSVC_PARTNER_TIMEOUT": "2s", "FOODSVC_CLAIM": "6s", "FOODSVC_STATS": "10s", "FOODSVC_CALLBACK_TIMEOUT": "4s",
-         "NGINX_HTTP": "foodsvc_callback_wait 6s;", "FOODSVC_INTERVAL": "500ms", "FOODSVC_AGE_OUTBOX": "2s"}
+         "NGINX_HTTP": "foodsvc_callback_wait 6s;", "FOODSVC_INTERVAL": "500ms", "FOODSVC_AGE_OUTBOX": "2s",
+         "FOODSVC_AGE_CALLBACK": "8s"}
 TIMES |= {f"FOODSVC_AGE_{status}": "4s" for status in (
     "CREATED", "PAYMENT_PAID", "DELIVERY_SCHEDULED", "DRIVER_AVAILABLE", "COOKING_SCHEDULED", "COOKING_MEAL", "COOKING_DONE",
     "PICKED_UP", "IN_TRANSIT", "ORDER_CANCELLED", "PAYMENT_FAILED", "REIMBURSED")}

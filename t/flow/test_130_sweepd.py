@@ -174,14 +174,34 @@ def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners, s
     wait_for(lambda: (system.db.payments.find_one({"_id": order["id"]}) or {}).get("reimburse_taken"), what="taken")
     long_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)
     system.db.payments.update_one({"_id": order["id"]}, {"$set": {"asked": long_ago, "created": long_ago}})
-    one = sweepd("--age-refund=1s")
+    one = sweepd("--age-callback=1s")
     wait_for(lambda: len(partners.calls_of("reimburse", order["id"])) == 2, what="the second request")
     keys = {call.headers["Idempotency-Key"] for call in partners.calls_of("reimburse", order["id"])}
-    assert len(keys) == 1 and one.lines("a refund was not reported on, it is asked for again", order["id"])
+    assert len(keys) == 1 and one.lines("the card company has not reported, it is asked again", order["id"])
     wait_for(lambda: "reimbursement" in system.doc(order["id"])["settled"], what="settled again")
     assert system.history(order["id"])[-1] == "orderCancelled"
     assert system.callback(order["id"], "reimbursed").status_code == 201
     system.wait_status(order["id"], "reimbursed")
+
+
+def test_a_charge_of_a_failed_order_that_is_not_reported_on_is_found_and_given_back(system, partners, sweepd):
+    """The company charges, and neither its answer nor its callback arrives."""
+    partners.say("bill", Answer(500, {"detail": "oops"}))
+    answer = system.order.post("/v1/orders", json=system.payload(customer_id=(customer := str(uuid.uuid4()))))
+    assert answer.status_code == 400
+    order_id = system.db.orders.find_one({"customer_id": bson.Binary(uuid.UUID(customer).bytes, 4)})["_id"]
+    system.wait_status(order_id, "paymentFailed")
+    assert system.db.payments.find_one({"_id": order_id})["status"] == "pending"
+    partners.reset()
+    long_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)
+    system.db.payments.update_one({"_id": order_id}, {"$set": {"asked": long_ago, "created": long_ago}})
+    sweepd("--age-callback=1s")
+    bill = wait_for(lambda: partners.calls_of("bill", order_id), what="the company asked again")[0]
+    assert bill.headers["Idempotency-Key"] == f"{order_id}-payment"
+    assert system.callback(order_id, "paymentPaid").status_code == 201
+    wait_for(lambda: partners.calls_of("reimburse", order_id), what="the refund")
+    assert system.callback(order_id, "reimbursed").status_code == 201
+    system.wait_status(order_id, "reimbursed")
 
 
 def test_stored_events_are_relayed_once_and_in_their_order(system, sweepd):

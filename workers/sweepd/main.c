@@ -64,6 +64,7 @@ static void one_round(sweepd_t *sweepd, int signals)
     worker_amqp_run(servers->amqp);
     worker_http_run(servers->http);
     sweep_run(sweepd);
+    overdue_run(sweepd);
     works_store(sweepd);
     owed_run(servers->owed);
     relay_run(sweepd);

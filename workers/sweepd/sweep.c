@@ -4,10 +4,6 @@
  * then the next sweep goes on there, so that many orders that have to wait don't hide the others. It ends with one
  * page of the orders that carry no owes_since, status after status: another implementation wrote them, or they owe
  * nothing.
- *
- * An order whose refund was asked for owes nothing more: the card company's callback brings its end. When that is lost,
- * the payment alone tells, pending for a reimbursement. Such payments are looked for now and then; their orders are told
- * that they are paid, still, owe the refund again, and PaymentService asks the company again, with the same key.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -141,35 +137,6 @@ static void sweep_foreign(sweepd_t *sweepd)
 }
 
 
-static void sweep_refunds(sweepd_t *sweepd)
-{
-    int64_t              now = foodsvc_time_now(), before = now - sweepd->conf.age_refund;
-    foodsvc_store_due_t  due = { .before = before, .limit = FOODSVC_STORE_DUE };
-
-    if (foodsvc_time_monotonic() < sweepd->refund_next) {
-        return;
-    }
-    sweepd->refund_next = foodsvc_time_monotonic() + sweepd->conf.age_refund / 4;
-    foodsvc_store_payments_pending(sweepd->servers.store, &due);
-    if (due.rc != FOODSVC_STORE_OK) {
-        worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
-        return;
-    }
-    for (size_t i = 0; i < due.npayments && room(sweepd); i++) {
-        const foodsvc_payment_t  *payment = due.payments[i];
-
-        if (payment->reimburse && payment->asked < before && !work_exists(sweepd, payment->id)
-            && patience_left(&sweepd->patience, payment->id, FOODSVC_ORDER_CANCELLED) == 0)
-        {
-            worker_log(WORKER_LOG_WARN, "a refund was not reported on, it is asked for again",
-                       worker_text("order", payment->id), worker_int("stood_ms", now - payment->asked));
-            work_begin(sweepd, payment->id, FOODSVC_ORDER_CANCELLED, payment->asked, FOODSVC_PAYMENT_PAID);
-        }
-    }
-    foodsvc_store_due_clear(&due);
-}
-
-
 int64_t sweep_wait(const sweepd_t *sweepd)
 {
     int64_t  wait = sweepd->next - foodsvc_time_monotonic(), store = worker_store_wait(&sweepd->servers);
@@ -199,7 +166,6 @@ void sweep_run(sweepd_t *sweepd)
         go = sweep_status(sweepd, (foodsvc_status_e) status);
     }
     if (go) {
-        sweep_refunds(sweepd);
         sweep_foreign(sweepd);
     }
     /* Not all sweepd at the same moment. */

@@ -2,8 +2,8 @@
  * sweepd: does what is owed and was left undone, because a process died or a partner or server was away. One thread,
  * one loop:
  *
- *   sweep.c    asks MongoDB, status by status, for orders that have owed something for longer than their state's age,
- *              and for refunds that were asked for and never reported on
+ *   sweep.c    asks MongoDB, status by status, for orders that have owed something for longer than their state's age
+ *   overdue.c  asks it for payments that the card company never reported on
  *   work.c     serves them (serve.h), a bounded number at a time: claim, call, store, cache
  *   relay.c    publishes the events whose outbox mark in a payment is still there
  *   patience.c who has been tried in vain, and when it may be tried again
@@ -30,7 +30,7 @@
 
 typedef struct {
     worker_servers_conf_t servers;      /* first */
-    int64_t               interval, age[FOODSVC_STATUS_COUNT], age_outbox, age_refund, foreign;    /* ms */
+    int64_t               interval, age[FOODSVC_STATUS_COUNT], age_outbox, age_callback, foreign;    /* ms */
     int64_t               orders;
 } sweepd_conf_t;
 
@@ -84,7 +84,7 @@ typedef struct sweepd_s {
     bool              progress;         /* something was done since */
     unsigned          probed;           /* debts whose service it has had probed */
     bson_t           *places[FOODSVC_STATUS_COUNT];     /* where a sweep goes on that did not get to the end */
-    int64_t           refund_next;      /* monotonic: the next look at refunds */
+    int64_t           overdue_next;     /* monotonic: the next look at overdue payments */
     foodsvc_status_e  foreign_status;   /* the walk through orders of others */
     bson_t           *foreign_place;
 
@@ -127,6 +127,10 @@ void works_free(sweepd_t *sweepd);
 int64_t sweep_wait(const sweepd_t *sweepd);
 void sweep_run(sweepd_t *sweepd);
 void sweep_free(sweepd_t *sweepd);
+
+/* --- overdue.c --- */
+/* Once in a quarter of age_callback. */
+void overdue_run(sweepd_t *sweepd);
 
 /* --- relay.c --- */
 int64_t relay_wait(const sweepd_t *sweepd);

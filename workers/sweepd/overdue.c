@@ -1,0 +1,96 @@
+/*
+ * What the card company was asked for and never reported on: payments that stay pending, though PaymentService asked
+ * longer ago than age_callback. Its callback was lost, or the request itself; nobody knows which. Asking PaymentService
+ * again makes it ask the company again, with the same idempotency key: the callback comes again, or the charge or refund
+ * is made at last.
+ *
+ * The order may owe nothing by then. One whose refund was asked for waits for the callback alone: it is told that it is
+ * still paid, and owes the refund again. One that failed because its payment's outcome was unclear may have been
+ * charged: its payment is asked for again, without a claim, for PaymentService lets one attempt at a time through; what
+ * was charged is then reported, and given back. An order at `created` owes its payment anyway (sweep.c). A payment whose
+ * order was deleted can't be asked for; foodctl stuck shows it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "foodsvc_time.h"
+#include "sweepd.h"
+#include "worker_log.h"
+
+
+static void asked(void *ctx, const owed_result_t *result)
+{
+    char  *id = ctx;
+
+    if (result->rc != OWED_DONE) {
+        worker_log(WORKER_LOG_WARN, "an overdue payment could not be asked for", worker_text("order", id),
+                   worker_text("reason", result->reason));
+    }
+    free(id);
+}
+
+
+static void ask_again(sweepd_t *sweepd, const foodsvc_payment_t *payment, const foodsvc_order_t *order)
+{
+    char  *id;
+
+    if (work_exists(sweepd, payment->id) || (!payment->reimburse && order->status == FOODSVC_CREATED)) {
+        return;
+    }
+    worker_log(WORKER_LOG_WARN, "the card company has not reported, it is asked again", worker_text("order", payment->id),
+               worker_text("of", payment->reimburse ? "reimbursement" : "payment"),
+               worker_text("is", foodsvc_status_name(order->status)),
+               worker_int("stood_ms", foodsvc_time_now() - payment->asked));
+    if (payment->reimburse) {
+        work_begin(sweepd, payment->id, order->status, payment->asked, FOODSVC_PAYMENT_PAID);
+        return;
+    }
+    id = strdup(payment->id);
+    if (id && !owed_start(sweepd->servers.owed, order, FOODSVC_OWES_PAYMENT, asked, id)) {
+        free(id);
+    }
+}
+
+
+static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due, int64_t before)
+{
+    foodsvc_store_order_op_t  ops[SWEEPD_PAGE], *list[SWEEPD_PAGE];
+    const foodsvc_payment_t  *payments[SWEEPD_PAGE];
+    size_t                    n = 0;
+
+    for (size_t i = 0; i < due->npayments; i++) {
+        if (due->payments[i]->asked < before && n < SWEEPD_PAGE) {
+            payments[n] = due->payments[i];
+            ops[n] = (foodsvc_store_order_op_t) { .id = payments[n]->id };
+            list[n] = &ops[n];
+            n++;
+        }
+    }
+    if (n > 0) {
+        foodsvc_store_orders_find(sweepd->servers.store, list, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (ops[i].rc == FOODSVC_STORE_OK) {
+            ask_again(sweepd, payments[i], ops[i].order);
+        }
+        foodsvc_order_free(ops[i].order);
+    }
+}
+
+
+void overdue_run(sweepd_t *sweepd)
+{
+    int64_t              before = foodsvc_time_now() - sweepd->conf.age_callback;
+    foodsvc_store_due_t  due = { .before = before, .limit = FOODSVC_STORE_DUE };
+
+    if (sweepd->stopping || foodsvc_time_monotonic() < sweepd->overdue_next) {
+        return;
+    }
+    sweepd->overdue_next = foodsvc_time_monotonic() + sweepd->conf.age_callback / 4;
+    foodsvc_store_payments_pending(sweepd->servers.store, &due);
+    worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
+    if (due.rc == FOODSVC_STORE_OK) {
+        look_at(sweepd, &due, before);
+        foodsvc_store_due_clear(&due);
+    }
+}
