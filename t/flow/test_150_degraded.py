@@ -141,12 +141,13 @@ def card_company_away(partners):
 
 
 class Customer:
-    """Who orders, reads and cancels during an outage, and notes what was answered."""
+    """Who orders, reads and cancels during an outage, and a driver, who reports; notes what was answered."""
 
-    def __init__(self, system, expected, redis_away):
-        self.system, self.expected, self.redis_away = system, {**FINE, **expected}, redis_away
+    def __init__(self, system, expected, away):
+        self.system, self.expected = system, {**FINE, **expected}
+        self.redis_away, self.queue = away == "redis", away != "rabbit"
         self.id = str(uuid.uuid4())
-        self.answered, self.cancelled, self.paid, self.slow = {}, [], [], []
+        self.answered, self.cancelled, self.paid, self.driven = {}, [], [], []
 
     def ask(self, what, act):
         """Does it and looks at the answer."""
@@ -165,6 +166,7 @@ class Customer:
         self.read = self.system.paid(customer_id=self.id)
         self.stored = self.system.paid(customer_id=self.id)
         self.to_cancel = [self.system.paid(customer_id=self.id) for _ in range(2)]
+        self.to_drive = [self.system.paid(customer_id=self.id) for _ in range(2)]
         self.to_pay = [self.system.place(customer_id=self.id) for _ in range(2)]
         self.system.show(self.read["id"])
 
@@ -185,6 +187,10 @@ class Customer:
             callback = {"status": "paymentPaid", "caller_id": order["id"], "transaction_id": str(uuid.uuid4())}
             if self.ask("callback", lambda: payment.post("/v1/payments/callback", json=callback)).status_code == 201:
                 self.paid.append(order["id"])
+        if self.to_drive and self.queue:
+            order = self.to_drive.pop()
+            self.system.queue.event(order["id"], "driverAvailable", customer_id=self.id)
+            self.driven.append(order["id"])
         self.ask("list", lambda: api.get("/v1/orders"))
 
 
@@ -197,6 +203,8 @@ def open_debts(system, partners, customer):
             left.append(f"{key} is not billed")
         elif key in customer.paid and status != "deliveryScheduled":
             left.append(f"{key} was paid and is {status}")
+        elif key in customer.driven and status != "cookingScheduled":
+            left.append(f"{key} has a driver and is {status}")
         elif status == "orderCancelled" and not (partners.calls_of("reimburse", key)
                                                  and set(order.get("settled", [])) >= {"deliveryCancel", "reimbursement"}):
             left.append(f"{key} was cancelled and is not settled: {order.get('settled')}")
@@ -212,7 +220,7 @@ def uuid_binary(text):
 
 @pytest.mark.parametrize("who, how", EXPECTED)
 def test_away(system, partners, gates, who, how):
-    customer = Customer(system, EXPECTED[who, how], who == "redis")
+    customer = Customer(system, EXPECTED[who, how], who)
     customer.prepare()
     if who in SERVERS:
         away = server_away(who, how)

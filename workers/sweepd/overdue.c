@@ -1,8 +1,8 @@
 /*
  * What the card company was asked for and never reported on: payments that stay pending, though PaymentService asked
  * longer ago than age_callback. Its callback was lost, or the request itself; nobody knows which. Asking PaymentService
- * again makes it ask the company again, with the same idempotency key: the callback comes again, or the charge or refund
- * is made at last.
+ * again makes it ask the company again, with the same idempotency key: the callback comes again, or the charge or
+ * refund is made at last.
  *
  * The order may owe nothing by then. One whose refund was asked for waits for the callback alone: it is told that it is
  * still paid, and owes the refund again. One that failed because its payment's outcome was unclear may have been
