@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "foodsvc_codec.h"
 #include "foodsvc_names.h"
 #include "worker_amqp_state.h"
 
@@ -27,7 +28,9 @@ bool worker_amqp_url_check(const char *url, char *err, size_t errlen)
 
     amqp_default_connection_info(&info);
     ok = copy && amqp_parse_url(copy, &info) == AMQP_STATUS_OK;
-    if (!ok) {
+    if (copy == NULL) {
+        snprintf(err, errlen, FOODSVC_NO_MEMORY);
+    } else if (!ok) {
         snprintf(err, errlen, "not an AMQP url; write amqp://user:password@host:5672/ (or amqps://)");
     }
     free(copy);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -270,6 +271,7 @@ int64_t worker_store_wait(const worker_servers_t *servers)
 int worker_signals_open(void)
 {
     sigset_t  set;
+    int       fd;
 
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&set);
@@ -277,5 +279,9 @@ int worker_signals_open(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) {
+        fprintf(stderr, "%s: signals cannot be taken: %s\n", program_invocation_short_name, strerror(errno));
+    }
+    return fd;
 }

@@ -103,6 +103,9 @@ ctl_cache_entry(const ctl_t *ctl, redisContext *redis, const char *key, ctl_key_
     if (redisGetReply(redis, (void **) &ttl) == REDIS_OK && redisGetReply(redis, (void **) &value) == REDIS_OK) {
         entry = json_pack("{s:s, s:s, s:I, s:o*}", "key", key, "kind", ctl_key_names[kind], "ttl",
                           (json_int_t) ttl->integer, "value", ctl_cache_value(value, kind));
+        if (entry == NULL) {
+            ctl_fail("out of memory");
+        }
     } else {
         ctl_redis_away(ctl, redis);
     }
@@ -119,7 +122,11 @@ ctl_cache_collect(const ctl_t *ctl, redisContext *redis, const char *key, ctl_ke
     json_t *entry = ctl_cache_entry(ctl, redis, key, kind);
 
     if (entry != NULL && json_object_get(entry, "value") != NULL) {
-        json_object_set((json_t *) ctx, key, entry);
+        if (json_object_set((json_t *) ctx, key, entry) != 0) {
+            ctl_fail("out of memory");
+            json_decref(entry);
+            return false;
+        }
     }
     json_decref(entry);
     return entry != NULL;

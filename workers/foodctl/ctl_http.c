@@ -81,35 +81,51 @@ ctl_http_key_ok(const ctl_t *ctl, char why[CTL_WHY])
     return true;
 }
 
+/* All or nothing: a request that lacks one of these could go without its key, or to a file. */
+static bool
+ctl_http_prepare(CURL *easy, const ctl_t *ctl, const char *method, const char *url, const char *body,
+    struct curl_slist *headers, ctl_answer_t *answer)
+{
+    return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK
+        && (body == NULL || curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) == CURLE_OK)
+        && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, CTL_TIMEOUT_MS) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CTL_CONNECT_MS) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ctl_http_take) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer) == CURLE_OK
+        && (ctl->ca_cert == NULL || curl_easy_setopt(easy, CURLOPT_CAINFO, ctl->ca_cert) == CURLE_OK);
+}
+
+static bool
+ctl_http_header(struct curl_slist **headers, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*headers, line);
+
+    if (longer == NULL) {
+        return false;
+    }
+    *headers = longer;
+    return true;
+}
+
 static CURLcode
 ctl_http_perform(const ctl_t *ctl, const char *method, const char *url, const char *body, ctl_answer_t *answer)
 {
     CURL              *easy = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    struct curl_slist *headers = NULL;
     char              *key = NULL;
     CURLcode           code = CURLE_OUT_OF_MEMORY;
 
-    if (easy != NULL && headers != NULL
-        && asprintf(&key, "%s: %s", FOODSVC_API_KEY_HEADER, ctl->api_key ? ctl->api_key : "") >= 0)
+    if (asprintf(&key, "%s: %s", FOODSVC_API_KEY_HEADER, ctl->api_key ? ctl->api_key : "") < 0) {
+        key = NULL;
+    }
+    if (easy != NULL && key != NULL && ctl_http_header(&headers, "Content-Type: application/json")
+        && (ctl->api_key == NULL || ctl_http_header(&headers, key))
+        && ctl_http_prepare(easy, ctl, method, url, body, headers, answer))
     {
-        if (ctl->api_key != NULL) {
-            headers = curl_slist_append(headers, key);
-        }
-        curl_easy_setopt(easy, CURLOPT_URL, url);
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-        if (body != NULL) {
-            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
-        }
-        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, CTL_TIMEOUT_MS);
-        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CTL_CONNECT_MS);
-        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ctl_http_take);
-        curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
-        if (ctl->ca_cert != NULL) {
-            curl_easy_setopt(easy, CURLOPT_CAINFO, ctl->ca_cert);
-        }
         code = curl_easy_perform(easy);
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
     }

@@ -160,13 +160,16 @@ ctl_item(const char *text)
                      (json_int_t) quantity);
 }
 
+/* NULL, when something is wrong, which is told; *code is the exit status then. */
 static json_t *
-ctl_order_new(const ctl_t *ctl)
+ctl_order_new(const ctl_t *ctl, int *code)
 {
     char            customer[FOODSVC_UUID_TEXT + 1], why[128];
     foodsvc_uuid_t  uuid;
-    json_t         *items = json_array(), *item;
+    json_t         *items = json_array(), *item, *order;
+    bool            whole = true;
 
+    *code = CTL_USAGE;
     foodsvc_uuid_v4(&uuid);
     if (ctl->customer != NULL && !foodsvc_uuid_parse(ctl->customer, strlen(ctl->customer), &uuid, why, sizeof(why))) {
         ctl_misused("--customer: \"%s\" is no UUID (%s)", ctl->customer, why);
@@ -180,25 +183,35 @@ ctl_order_new(const ctl_t *ctl)
             json_decref(items);
             return NULL;
         }
-        json_array_append_new(items, item);
+        whole = json_array_append_new(items, item) == 0 && whole;
     }
     for (int i = 0; i < 2 && ctl->nitems == 0; i++) {
-        json_array_append_new(items, json_pack("{s:s, s:i}", "product", foodsvc_products[i], "quantity", 2 - i));
+        item = json_pack("{s:s, s:i}", "product", foodsvc_products[i], "quantity", 2 - i);
+        whole = json_array_append_new(items, item) == 0 && whole;
     }
-    return json_pack("{s:o, s:s}", "items", items, "customer_id", foodsvc_uuid_format(&uuid, customer));
+    /* an order that lacks an item is another order */
+    order = whole ? json_pack("{s:O, s:s}", "items", items, "customer_id", foodsvc_uuid_format(&uuid, customer)) : NULL;
+    json_decref(items);
+    if (order == NULL) {
+        *code = ctl_fail("out of memory");
+    }
+    return order;
 }
 
 int
 ctl_order_place(ctl_t *ctl)
 {
-    json_t       *order = ctl_order_new(ctl);
+    int           code;
+    json_t       *order = ctl_order_new(ctl, &code);
     char         *body = order ? json_dumps(order, JSON_COMPACT) : NULL;
     ctl_answer_t  answer;
-    int           code;
 
+    if (order != NULL && body == NULL) {
+        code = ctl_fail("out of memory");
+    }
     json_decref(order);
     if (body == NULL) {
-        return CTL_USAGE;
+        return code;
     }
     code = ctl_order_call(ctl, "POST", FOODSVC_PATH_ORDERS, body, 202, &answer);
     free(body);
