@@ -27,6 +27,9 @@ HARDEN   += -D_FORTIFY_SOURCE=2
 else ifeq ($(SANITIZE),fuzzer)
 HARDEN   += -fsanitize=address,undefined,fuzzer-no-link -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDHARDEN += -fsanitize=address,undefined,fuzzer
+else ifeq ($(SANITIZE),thread)
+HARDEN   += -fsanitize=thread -fno-omit-frame-pointer
+LDHARDEN += -fsanitize=thread
 else
 HARDEN   += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDHARDEN += -fsanitize=address,undefined
@@ -204,7 +207,10 @@ pid-%:          ## the process ids of one part
 
 # Testing
 
-.PHONY: test unit asan bench
+# What the threads do: the store's and the publisher's in nginx, and the workers'.
+THREADED = t/050-health.t t/100-redis.t t/110-publisher.t $(wildcard t/2*.t t/flow/test_0[1-6]*.py)
+
+.PHONY: test unit asan tsan valgrind bench
 test: setup-tests ## all tests, on servers of their own; T="t/200-orders.t t/flow/test_010_happy_path.py" runs some
 	@+$(MAKE) --no-print-directory build unit-programs
 	@$(PYTHON) t/run $(T)
@@ -214,6 +220,13 @@ unit: setup     ## the unit tests alone
 asan: setup-tests ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
+tsan: setup-tests ## the parts that have threads under ThreadSanitizer, through the unit and flow tests
+	@+$(MAKE) --no-print-directory SANITIZE=thread TOOLS=$(TOOLS) BUILD=$(BUILD)/tsan build unit-programs
+	@SANITIZE=thread TOOLS=$(TOOLS) BUILD=$(BUILD)/tsan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(THREADED))
+valgrind: setup-tests ## unit programs, nginx and workers under valgrind; slow
+	@+$(MAKE) --no-print-directory build unit-programs
+	@VALGRIND=1 $(PYTHON) t/run $(or $(T),$(filter-out %/test_memory.c,$(UNIT_SRCS)) \
+	    $(addprefix t/flow/,test_010_happy_path.py test_020_order_service.py test_030_payment_service.py test_050_events.py))
 .PHONY: fuzz
 ifneq ($(T),http)
 fuzz:           ## libFuzzer on every reader of ours, TIME=60 seconds each; T=NAME: one; T=http: all of HTTP, with the sanitizers
@@ -271,6 +284,6 @@ pictures: ready ## take the pictures in docs/pictures/: a demo in a system of it
 
 .PHONY: clean distclean
 clean:          ## remove what was built; tools, secrets and data stay
-	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs share nginx nginx-* asan faults fuzz lint)
+	rm -rf $(addprefix $(BUILD)/,obj lib bin modules unit docs share nginx nginx-* asan tsan faults fuzz lint)
 distclean: down ## remove everything that is not in git
 	rm -rf $(BUILD)

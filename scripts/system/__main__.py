@@ -13,7 +13,7 @@ By the environment:
                          KitchenService from specs/, the simulator is the card company alone; none: their ports stay free
   SPEED=60               how much faster than life the simulator is
   ORDERDS=1 SWEEPDS=1    how many orderd, sweepd                    WORKERS=2     how many nginx workers
-  SANITIZE=1             the build has sanitizers
+  SANITIZE=1|thread      the build has sanitizers                   VALGRIND=1    nginx and workers run under valgrind
   PORTS=free             free ports instead of the usual ones; or one by one: ORDER_PORT PAYMENT_PORT CUSTOMER_PORT
                          DELIVERY_PORT KITCHEN_PORT CARD_PORT MONGO_PORT REDIS_PORT RABBIT_PORT
   NGINX_HTTP=            more directives for nginx's http{}

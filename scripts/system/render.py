@@ -57,10 +57,10 @@ def override(text, values):
     return "\n".join(lines) + "\n"
 
 
-def sanitizer_libraries():
+def sanitizer_libraries(kind):
     """The sanitizers' runtimes, to be loaded before an nginx that was built without them."""
     names = [subprocess.run(["cc", f"-print-file-name={lib}"], check=True, capture_output=True, text=True).stdout.strip()
-             for lib in ("libasan.so", "libubsan.so")]
+             for lib in (["libtsan.so"] if kind == "thread" else ["libasan.so", "libubsan.so"])]
     return " ".join(os.path.realpath(name) for name in names)
 
 
@@ -71,19 +71,30 @@ def sanitizer_environment(settings):
     return {
         "ASAN_OPTIONS": f"log_path={log}:log_exe_name=1:detect_leaks=1:detect_odr_violation=0:disable_coredump=1",
         "UBSAN_OPTIONS": f"log_path={log}:log_exe_name=1:print_stacktrace=1:halt_on_error=1",
+        "TSAN_OPTIONS": f"log_path={log}:log_exe_name=1:suppressions={os.path.join(ROOT, 't/tsan.supp')}",
         "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0",
     }
+
+
+def valgrind(settings):
+    """What stands before a program that runs under valgrind: what it finds goes to logs/valgrind.PID."""
+    if not settings.valgrind:
+        return []
+    return ["valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=30",
+            "--suppressions=" + os.path.join(ROOT, "t/valgrind.suppress"),
+            "--log-file=" + os.path.join(settings.run, "logs/valgrind.%p")]
 
 
 def _values(settings):
     secrets = os.path.join(settings.run, "secrets")
     tls = os.path.join(settings.run, "tls")
-    nginx_env = f',LD_PRELOAD="{sanitizer_libraries()}"' if settings.sanitize else ""
+    nginx_env = f',LD_PRELOAD="{sanitizer_libraries(settings.sanitize)}"' if settings.sanitize else ""
     values = {
         "ROOT": ROOT, "RUN": settings.run, "BUILD": settings.build, "SOCKET": socket_path(settings),
         "LOGS": os.path.join(settings.run, "logs"), "SECRETS": secrets, "TLS": tls,
         "NODE": (settings.prism() or "-")[0], "PRISM": (settings.prism() or "--")[1],
         "MONGOD": settings.mongod() or "mongod", "NGINX": settings.program("nginx") or "nginx",
+        "VALGRIND": "".join(f'"{word}" ' for word in valgrind(settings)),
         "NGINX_ENV": nginx_env, "ORDERDS": settings.orderds, "SWEEPDS": settings.sweepds, "WORKERS": settings.workers,
         "SPEED": f"{settings.speed:g}",
         "USER": pwd.getpwuid(os.getuid()).pw_name,

@@ -75,7 +75,8 @@ class Settings:
         self.sweepds = 1
         self.workers = 2
         self.fingerprints = self.saved.get("fingerprints", {})
-        self.sanitize = bool(env.get("SANITIZE"))
+        self.sanitize = env.get("SANITIZE") or None
+        self.valgrind = bool(env.get("VALGRIND"))
 
     @staticmethod
     def _path(path):

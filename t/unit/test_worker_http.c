@@ -77,7 +77,9 @@ static bool reached(const char *entry, int *rc)
     worker_http_t         *http;
     result_t               result = { 0 };
     char                   url[64], err[256];
-    worker_http_request_t  request = { .method = "GET", .url = url, .timeout_ms = 100, .done = called, .ctx = &result };
+    worker_http_request_t  request = {
+        .method = "GET", .url = url, .timeout_ms = 1000, .done = called, .ctx = &result
+    };
 
     assert_int_equal(bind(listener, (struct sockaddr *) &in, len), 0);
     assert_int_equal(listen(listener, 1), 0);
