@@ -10,24 +10,33 @@
 
 /*
  * The place of a document in the index: its raw values, a missing one counting as null, as the index has it. NULL:
- * none: a list is indexed by its members, so it has no place of its own to go on from.
+ * none: a list is indexed by its members, so it has no place of its own to go on from; with *ok false: no memory for it.
  */
-static bson_t *place_of(const foodsvc_store_paging_t *paging, const bson_t *doc)
+static bson_t *place_of(const foodsvc_store_paging_t *paging, const bson_t *doc, bool *ok)
 {
     bson_iter_t   iter;
     bson_t       *place = bson_new();
+    bool          found, fits = true;
     size_t        i;
 
-    for (i = 0; i < paging->nkey; i++) {
-        if (bson_iter_init_find(&iter, doc, paging->key[i]) && BSON_ITER_HOLDS_ARRAY(&iter)) {
-            bson_destroy(place);
-            return NULL;
-        }
-        if (!foodsvc_store_copy(place, paging->key[i], doc, paging->key[i])) {
-            BSON_APPEND_NULL(place, paging->key[i]);
-        }
+    *ok = true;
+    for (i = 0; fits && *ok && i < paging->nkey; i++) {
+        found = bson_iter_init_find(&iter, doc, paging->key[i]);
+        fits = !found || !BSON_ITER_HOLDS_ARRAY(&iter);
+        *ok = found ? bson_append_iter(place, paging->key[i], -1, &iter) : BSON_APPEND_NULL(place, paging->key[i]);
     }
-    return place;
+    if (fits && *ok) {
+        return place;
+    }
+    bson_destroy(place);
+    return NULL;
+}
+
+static bool page_no_memory(foodsvc_store_page_t *page)
+{
+    page->rc = FOODSVC_STORE_UNAVAILABLE;
+    foodsvc_store_say(page->err, FOODSVC_NO_MEMORY);
+    return false;
 }
 
 /*
@@ -70,8 +79,12 @@ static bool page_take(const foodsvc_store_paging_t *paging, foodsvc_store_page_t
 {
     char              err[FOODSVC_ERR] = "";
     foodsvc_order_t  *order;
-    bson_t           *place = place_of(paging, doc);
+    bool              ok;
+    bson_t           *place = place_of(paging, doc, &ok);
 
+    if (!ok) {
+        return page_no_memory(page);
+    }
     if (place == NULL) {
         page->skipped++;
         return true;
@@ -87,9 +100,7 @@ static bool page_take(const foodsvc_store_paging_t *paging, foodsvc_store_page_t
     page->next = place;
     order = foodsvc_order_from_bson(doc, err);
     if (order == NULL && foodsvc_no_memory(err)) {
-        page->rc = FOODSVC_STORE_UNAVAILABLE;
-        foodsvc_store_say(page->err, err);
-        return false;
+        return page_no_memory(page);
     }
     if (order == NULL) {
         page->skipped++;

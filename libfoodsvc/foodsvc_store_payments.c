@@ -36,7 +36,10 @@ static bool same_field(const bson_t *a, const bson_t *b, const char *key)
     bson_t  left = BSON_INITIALIZER, right = BSON_INITIALIZER;
     bool    same;
 
-    same = foodsvc_store_copy(&left, key, a, key) == foodsvc_store_copy(&right, key, b, key)
+    /* what could not be looked at is written: better once too often than never */
+    same = bson_has_field(a, key) == bson_has_field(b, key)
+        && (!bson_has_field(a, key)
+            || (foodsvc_store_copy(&left, key, a, key) && foodsvc_store_copy(&right, key, b, key)))
         && bson_equal(&left, &right);
     bson_destroy(&left);
     bson_destroy(&right);
