@@ -24,6 +24,7 @@ from history import History
 from machine import Machine
 from nemesis import Nemesis, plan
 from report import Screen, Timeline, table, violations, write_evidence
+from watcher import Watcher
 from world import ROOT, Trouble, World
 
 SPEED = 600             # a card takes 0.01 to 0.03 s, a driver 0.5 to 1 s, each other stage 1 to 2 s
@@ -70,6 +71,7 @@ class Run:
         self.machine = Machine.of_program(os.path.join(build, "docs/state-machine"))
         self.world = World(self.folder, build, tools, SPEED, breaking)
         self.screen = Screen()
+        self.watcher = None
         self.started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
     def storm(self, collector, history, timeline):
@@ -77,6 +79,8 @@ class Run:
         crowd = Crowd(self.seed, self.world, history, self.rate)
         weights = PLANTED[self.breaking].weights if self.breaking else None
         nemesis = Nemesis(self.world, plan(self.seed, self.seconds, weights), timeline)
+        self.watcher = Watcher(self.world, history)
+        self.watcher.start()
         crowd.start()
         nemesis.start()
         while (second := history.now()) < self.seconds and nemesis.trouble is None:
@@ -96,7 +100,9 @@ class Run:
         limit = REST_BROKEN if self.breaking else REST
         quiet = collector.rest(limit, lambda moving: self.screen.progress(
             f"  healed; moving: {', '.join(f'{n} {name}' for name, n in moving.items()) if moving else '...'}", history.now()))
+        entries = self.watcher.stop()
         facts = collector.facts(history.ops)
+        facts.entries = entries
         checker = Checker(facts, self.machine)
         found = checker.run()
         self.screen.say(f"faults: {timeline.summary()}")

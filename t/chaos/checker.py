@@ -42,6 +42,7 @@ class Facts:
     kitchens: set = dataclasses.field(default_factory=set)      # ids that the kitchen took
     queues: dict = dataclasses.field(default_factory=dict)      # name -> messages, unacknowledged ones too
     dead: list = dataclasses.field(default_factory=list)        # {reason, order, status}
+    entries: dict = dataclasses.field(default_factory=dict)     # id -> [(second, epoch of Redis, steps)], see watcher.py
     foreign: list = dataclasses.field(default_factory=list)     # documents and collections that nobody should have made
 
 
@@ -92,6 +93,7 @@ class Checker:
         self.check_attempts()
         self.check_deleted()
         self.check_reads()
+        self.check_entries()
         self.check_cancels()
         self.check_strangers()
         self.check_queues()
@@ -263,6 +265,15 @@ class Checker:
             for op in ops:
                 if op.what == "get" and op.how == OK and ended is not None and op.begin > ended:
                     self.add(UNEXPECTED, "returned", order, f"get at {op.begin:.2f} s showed an order deleted before")
+                    break
+
+    def check_entries(self):
+        """An order's entry never gets older, as long as Redis is the same and was not emptied."""
+        for order, seen in sorted(self.facts.entries.items()):
+            for (_, epoch, steps), (second, later, fewer) in zip(seen, seen[1:]):
+                if later == epoch and fewer < steps:
+                    self.add(UNEXPECTED, "stale-entry", order,
+                             f"its entry in Redis had {steps} steps, and at {second:.2f} s {fewer}")
                     break
 
     def check_cancels(self):

@@ -175,6 +175,7 @@ ANOMALIES = {
     "a dead letter of an order that lives": (
         lambda f: f.dead.append({"reason": "whatever", "order": A, "status": "delivered"}), ["dead-letter"]),
     "a dead letter of nobody knows what": (lambda f: f.dead.append({"reason": "no JSON", "body": "x"}), ["dead-letter"]),
+    "an entry gets older": (lambda f: f.entries.update({A: [(1, 1, 2), (2, 1, 3), (3, 1, 2)]}), ["stale-entry"]),
     "a foreign collection": (lambda f: f.foreign.append("a collection lunch"), ["foreign"]),
 }
 
@@ -193,6 +194,11 @@ def test_an_order_that_was_deleted_is_not_missed(facts, machine):
     drop(facts.orders, A)
     drop(facts.cache, A)
     facts.api[A] = 404
+    assert names(facts, machine) == []
+
+
+def test_an_entry_may_be_older_in_a_redis_that_was_emptied(facts, machine):
+    facts.entries[A] = [(1, 1, 2), (2, 1, 3), (3, 2, 2), (4, 2, 3)]
     assert names(facts, machine) == []
 
 
