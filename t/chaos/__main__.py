@@ -77,8 +77,9 @@ class Run:
     def storm(self, collector, history, timeline):
         """Clients and nemesis, for the time that was asked for. Returns the nemesis, healed, and the healing's second."""
         crowd = Crowd(self.seed, self.world, history, self.rate)
-        weights = PLANTED[self.breaking].weights if self.breaking else None
-        nemesis = Nemesis(self.world, plan(self.seed, self.seconds, weights), timeline)
+        planted = PLANTED.get(self.breaking)
+        faults = plan(self.seed, self.seconds, *((planted.weights, planted.cuts) if planted else ()))
+        nemesis = Nemesis(self.world, faults, timeline)
         self.watcher = Watcher(self.world, history)
         self.watcher.start()
         crowd.start()

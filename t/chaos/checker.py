@@ -217,7 +217,7 @@ class Checker:
         """Each answer shows what the order was at some time, and never less than an answer before it."""
         shown = collections.defaultdict(list)
         for op in self.facts.ops:
-            if op.how != OK or op.what == "delete":
+            if op.how != OK or op.what in ("delete", "place"):      # a repeated place gets its first answer again
                 continue
             if op.what == "list":
                 for order, status in op.seen.items():

@@ -3,6 +3,8 @@ checker would see it. The names are those of foodsvc_break() in the code."""
 
 import dataclasses
 
+from nemesis import CUTS
+
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
@@ -11,6 +13,7 @@ class Planted:
     what: str
     finds: tuple
     weights: dict
+    cuts: tuple = CUTS
 
 
 PLANTED = {
@@ -18,7 +21,7 @@ PLANTED = {
                                 ("stuck", "lost-status", "lost-event"),
                                 {"kill": (80, {"orderd": 3, "worker": 1, "mongo": 1})}),
     "no-outbox": Planted("a callback stores the status without a mark, and publishes once",
-                         ("lost-event",), {"cut": (60, {"rabbit": 1})}),
+                         ("lost-event",), {"cut": (60, {"rabbit": 1})}, ("lose", "reset")),
     "unconditional-write": Planted("an order is written whatever it has become since it was read",
                                    ("double-step", "illegal-history"), {}),
     "blind-cache": Planted("a cache entry is set whatever is there, after a deletion, too",
@@ -26,7 +29,7 @@ PLANTED = {
                            {"flush": (10, {"redis": 1}), "pause": (30, {"orderd": 2, "worker": 3, "redis": 3}),
                             "cut": (30, {"redis": 1})}),
     "unconfirmed-publish": Planted("a publish counts as confirmed as soon as it is sent",
-                                   ("lost-event",), {"cut": (60, {"rabbit": 1})}),
+                                   ("lost-event",), {"cut": (60, {"rabbit": 1})}, ("lose", "reset")),
     "no-idempotency-key": Planted("the card company is asked again without the first request's key",
                                   ("double-charge", "double-refund"), {}),
 }

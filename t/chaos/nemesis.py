@@ -25,7 +25,8 @@ FAULTS = {
     "reload": (3, {"nginx": 1}, (0, 0)),
     "alarm": (1, {"rabbit": 1}, (2.0, 5.0)),
 }
-CUTS = ("reset", "refuse", "hang", "hang", "slow")
+# Of proxy.py; `lose` hangs, and what hung is lost at the end.
+CUTS = ("reset", "refuse", "hang", "lose", "slow")
 GAP = 1.4                   # s between two faults, on average
 
 
@@ -50,7 +51,7 @@ def choose(rng, weights):
     return rng.choices(list(weights), [w[0] if isinstance(w, tuple) else w for w in weights.values()])[0]
 
 
-def plan(seed, seconds, weights=None):
+def plan(seed, seconds, weights=None, cuts=CUTS):
     """All faults of a run. `weights`: fault -> (weight, targets), where they differ from FAULTS."""
     rng = random.Random(f"{seed} nemesis")
     table = {kind: (*(weights or {}).get(kind, (weight, targets)), times) for kind, (weight, targets, times) in FAULTS.items()}
@@ -60,7 +61,7 @@ def plan(seed, seconds, weights=None):
         _, targets, (low, high) = table[kind]
         fault = Fault(at, kind, choose(rng, targets), rng.uniform(low, high), dice=rng.random())
         if kind == "cut":
-            fault.how = rng.choice(CUTS)
+            fault.how = rng.choice(cuts)
         faults.append(fault)
         at += rng.uniform(0.2, 2 * GAP - 0.2)
     return faults
@@ -78,10 +79,11 @@ class Nemesis(threading.Thread):
         self.busy = {}              # part -> what is the matter with it
         self.heals = []             # heap of (when, number, part, text, act)
         self.count = 0
+        self.begun = 0.0
         self.trouble = None
 
     def run(self):
-        start = time.monotonic()
+        start = self.begun = time.monotonic()
         try:
             for fault in self.faults:
                 while not self.stopping.is_set():
@@ -120,9 +122,11 @@ class Nemesis(threading.Thread):
         self.count += 1
         heapq.heappush(self.heals, (when, self.count, part, text, act))
 
-    def do_heals(self, now):
+    def do_heals(self, now, everything=False):
         """Those that are due. One that has not worked yet (supervisord has not seen the end) comes again."""
-        while self.heals and self.heals[0][0] <= now:
+        for _ in range(len(self.heals)):
+            if self.heals[0][0] > now and not everything:
+                break
             _, _, part, text, act = heapq.heappop(self.heals)
             if act():
                 self.busy.pop(part, None)
@@ -177,12 +181,12 @@ class Nemesis(threading.Thread):
         return f"{part} started", lambda: self.world.pid(part) is None and self.world.start_program(part)
 
     def do_cut(self, fault, _part):
-        """The wires to a server. What hung goes on at the end, late, or is lost, by the dice."""
+        """The wires to a server. What hung goes on at the end, late, unless it is to be lost."""
         share = 1.0 if fault.dice < 0.6 else 0.5
-        self.world.wire(fault.target, fault.how, share, int(fault.dice * 1e9))
+        last = "reset" if fault.how == "lose" else "open"
+        self.world.wire(fault.target, "hang" if fault.how == "lose" else fault.how, share, int(fault.dice * 1e9))
         fault.how += "" if share == 1.0 else " half"
-        last = "reset" if int(fault.dice * 1000) % 2 else "open"
-        return f"wire to {fault.target} mended ({last})", lambda: self.world.wire(fault.target, last) or True
+        return f"wire to {fault.target} mended", lambda: self.world.wire(fault.target, last) or True
 
     def do_flush(self, _fault, _part):
         """Redis forgets all."""
@@ -218,7 +222,7 @@ class Nemesis(threading.Thread):
         self.join(60)
         deadline = time.monotonic() + 40
         while self.heals and time.monotonic() < deadline:
-            self.do_heals(float("inf"))
+            self.do_heals(time.monotonic() - self.begun, True)
             time.sleep(0.1)
         for name in ("mongo", "redis", "rabbit"):
             self.world.wire(name, "open")
