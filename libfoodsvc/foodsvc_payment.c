@@ -186,13 +186,16 @@ static bool is_open(const foodsvc_payment_t *payment, const foodsvc_payment_chan
     return payment->status == FOODSVC_PENDING && payment->reimburse == change->reimburse;
 }
 
+static bool same_transaction(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    return payment->has_transaction_id
+           && memcmp(&payment->transaction_id, &change->transaction_id, sizeof(foodsvc_uuid_t)) == 0;
+}
+
 /* True: it is another than the payment had. */
 static bool take_transaction(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    if (!change->has_transaction_id
-        || (payment->has_transaction_id
-            && memcmp(&payment->transaction_id, &change->transaction_id, sizeof(foodsvc_uuid_t)) == 0))
-    {
+    if (!change->has_transaction_id || same_transaction(payment, change)) {
         return false;
     }
     payment->transaction_id = change->transaction_id;
@@ -220,14 +223,14 @@ static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, con
 {
     foodsvc_payment_verdict_e verdict = FOODSVC_PAYMENT_NOTHING;
 
-    if (!is_open(payment, change)) {
+    if (!is_open(payment, change) || (payment->reimburse && change->refunds != payment->reimburse_refused)) {
         return FOODSVC_PAYMENT_NOTHING;
     }
     if (payment->attempt_by[0] != '\0' && is_ours(payment, change)) {
         end_attempt(payment);
         verdict = FOODSVC_PAYMENT_WRITE;
     }
-    if (payment->reimburse && !payment->reimburse_taken) {
+    if (payment->reimburse && !payment->reimburse_taken && change->has_transaction_id) {
         payment->reimburse_taken = true;
         verdict = FOODSVC_PAYMENT_WRITE;
     }
@@ -282,16 +285,25 @@ static bool callback_moves(const foodsvc_payment_t *payment, foodsvc_payment_sta
     }
 }
 
+/* paymentFailed, while a reimbursement is open: it may be the charge's, told late or twice. */
+static bool fails_refund(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    return payment->status == FOODSVC_PENDING && payment->reimburse && change->status == FOODSVC_PAY_FAILED
+           && change->has_transaction_id;
+}
+
 /*
- * The company took the reimbursement and says now that it failed. paymentFailed may be the charge's, told late or twice:
- * the transaction tells them apart.
+ * The company took the reimbursement and says now that it failed: the transaction tells it from the charge. Its callback
+ * may be faster than its answer to the request, or that was not stored; then it is nobody's transaction yet.
  */
 static bool refund_failed(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    return payment->status == FOODSVC_PENDING && payment->reimburse && payment->reimburse_taken
-           && change->status == FOODSVC_PAY_FAILED
-           && change->has_transaction_id && payment->has_transaction_id
-           && memcmp(&payment->transaction_id, &change->transaction_id, sizeof(foodsvc_uuid_t)) == 0;
+    return fails_refund(payment, change) && payment->reimburse_taken && same_transaction(payment, change);
+}
+
+static bool refund_unknown(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    return fails_refund(payment, change) && !payment->reimburse_taken && !same_transaction(payment, change);
 }
 
 static void add_mark(foodsvc_payment_t *payment, int64_t when)
@@ -316,6 +328,9 @@ static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, con
 
     if (change->status == FOODSVC_PENDING && payment->status == FOODSVC_PENDING) {
         return take_transaction(payment, change) ? FOODSVC_PAYMENT_WRITE : FOODSVC_PAYMENT_NOTHING;     /* no event */
+    }
+    if (refund_unknown(payment, change)) {
+        return FOODSVC_PAYMENT_WAIT;
     }
     if (refund_failed(payment, change)) {
         payment->status = FOODSVC_PAY_PAID;

@@ -109,6 +109,7 @@ typedef struct {
     int64_t                   callback_wait_ms; /* REQUESTED, REIMBURSE: after that a callback counts as lost; 0: never */
     bool                      waited;           /* REQUESTED, REIMBURSE: for another attempt: its end is the answer */
     double                    amount;           /* AMOUNT: > 0 */
+    unsigned                  refunds;          /* ACCEPTED, of a refund: reimburse_refused when it was asked for */
     unsigned                  refused;          /* REFUSED: the HTTP status that the client is answered with */
     bool                      asked;            /* REFUSED: it was the card company that said so */
 } foodsvc_payment_change_t;
@@ -118,7 +119,8 @@ typedef enum {
                                    AMOUNT: ask the company. CALLBACK: owes the events of its outbox */
     FOODSVC_PAYMENT_PROCEED,    /* AMOUNT: one is stored already; ask the company for that */
     FOODSVC_PAYMENT_NOTHING,    /* done before, or behind: success without effect */
-    FOODSVC_PAYMENT_WAIT,       /* another attempt is under way: ask again later */
+    FOODSVC_PAYMENT_WAIT,       /* another attempt is under way: ask again later. CALLBACK: it can't be told yet whose
+                                   answer it is */
     FOODSVC_PAYMENT_ILLEGAL     /* a reimbursement of what was not paid */
 } foodsvc_payment_verdict_e;
 
@@ -132,19 +134,21 @@ typedef enum {
  *   AMOUNT     pending, and what is pending is what was asked for: WRITE of the amount, PROCEED when one is stored; WAIT
  *              when the attempt is another's by now; else NOTHING
  *   ACCEPTED   pending, and what is pending is what was asked for: WRITE: the attempt ends, with the transaction_id and
- *              reimburse_taken; NOTHING when that changes nothing, and else
+ *              reimburse_taken; NOTHING when that changes nothing, and else. A reimbursement without a transaction_id
+ *              doesn't count as taken: nobody could tell what its callback is about
  *   REFUSED    the same, and the attempt is this one: WRITE: it ends. What was taken before stays so: its callback
  *              decides. Where the company was not asked, and an earlier attempt's outcome is not known, it stays
  *              pending; else to failed, no event, or with reimburse back to paid. WAIT when another attempt is under
  *              way; else NOTHING
  *   RELEASED   the attempt is this one: WRITE: it ends; else NOTHING
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: reimbursed, and failed, of the
- *              transaction that was taken: back to paid; failed: paid and reimbursed, and failed when there is no
- *              transaction_id: then only we had said no so far, and nobody was told by an event; paid: reimbursed; all
- *              else NOTHING. A written callback adds a mark (a new UUID v4) to the outbox, sets transaction_id, and ends
- *              reimburse and the attempt. In a full outbox the oldest mark gives way: the newer ones say how the payment
- *              stands. A refused reimbursement has a mark only the first FOODSVC_PAYMENT_REFUNDS times. `pending` for
- *              what is pending: WRITE of its transaction_id alone, when it differs or is missing.
+ *              transaction that was taken: back to paid; failed of an unknown transaction while none was taken: WAIT;
+ *              failed: paid and reimbursed, and failed when there is no transaction_id: then only we had said no so far,
+ *              and nobody was told by an event; paid: reimbursed; all else NOTHING. A written callback adds a mark (a new
+ *              UUID v4) to the outbox, sets transaction_id, and ends reimburse and the attempt. In a full outbox the
+ *              oldest mark gives way: the newer ones say how the payment stands. A refused reimbursement has a mark only
+ *              the first FOODSVC_PAYMENT_REFUNDS times. `pending` for what is pending: WRITE of its transaction_id alone,
+ *              when it differs or is missing.
  */
 foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change);
 

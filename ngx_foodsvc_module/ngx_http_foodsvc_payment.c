@@ -144,6 +144,7 @@ ngx_http_foodsvc_payment_op(ngx_http_foodsvc_ctx_t *ctx, foodsvc_payment_change_
     op->u.payment.id = op->payment_id;
     op->u.payment.change.kind = kind;
     op->u.payment.change.reimburse = flow->reimburse;
+    op->u.payment.change.refunds = flow->refunds;
     op->u.payment.change.when = foodsvc_time_now();
     ngx_memcpy(op->u.payment.change.by, flow->by, sizeof(flow->by));
     return op;

@@ -6,6 +6,9 @@
  * as message_id, and a mark is cleared behind the broker's confirm. With the broker away the answer is 201 all the same:
  * the mark makes sure that the event follows, once or more; the consumer drops repeats. A callback that changes nothing
  * relays the marks that still stand, so the company's repeats help.
+ *
+ * A reimbursement's failure that comes before the company's answer to its request was stored gets 503: the company calls
+ * again, and by then the transaction is known.
  */
 #include "ngx_http_foodsvc_flow.h"
 
@@ -63,7 +66,13 @@ ngx_http_foodsvc_callback_stored(ngx_http_foodsvc_op_t *op)
 
     ctx = ngx_http_foodsvc_flow_arrived(op);
 
-    if (stored->rc == FOODSVC_STORE_OK) {
+    if (stored->rc == FOODSVC_STORE_OK && stored->verdict == FOODSVC_PAYMENT_WAIT) {
+        /* it was faster than the company's answer to the request, which tells whose transaction it is */
+        if (ctx) {
+            ngx_http_foodsvc_reply_busy(ctx, "The request that this answers is still open");
+        }
+
+    } else if (stored->rc == FOODSVC_STORE_OK) {
         ngx_http_foodsvc_callback_relay(ctx, stored->payment);
 
     } else if (ctx) {

@@ -127,6 +127,23 @@ def test_a_refund_that_the_company_refuses_is_asked_for_again(system, partners):
     assert stored(system, order_id)["reimburse_refused"] == 1
 
 
+def test_a_refund_s_failure_that_is_faster_than_the_answer_is_told_again(system, partners):
+    body, transaction = request(), str(uuid.uuid4())
+    order_id = body["metadata"]["order_id"]
+    system.payment.post("/v1/payments", json=body)
+    system.callback(order_id, "paymentPaid")
+    partners.say("reimburse", Answer(202, {"transaction_id": transaction}, delay=1, times=1))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(system.payment.post, "/v1/payments/reimburse", json=body)
+        wait_for(lambda: partners.calls_of("reimburse", order_id), what="the company to be asked")
+        early = system.callback(order_id, "paymentFailed", transaction)
+        assert (early.status_code, "Retry-After" in early.headers) == (503, True)
+        assert asked.result().status_code == 202
+    assert system.callback(order_id, "paymentFailed", transaction).status_code == 201
+    assert stored(system, order_id)["status"] == "paymentPaid"
+    assert stored(system, order_id)["reimburse_refused"] == 1
+
+
 def test_paid_after_failed_is_given_back_once(system, partners):
     order_id = system.place()["id"]
     system.callback(order_id, "paymentFailed")

@@ -276,10 +276,11 @@ static void a_reimbursement_that_the_company_refuses_is_owed_again(void **state)
                                         .has_transaction_id = true };
     foodsvc_payment_t        payment;
 
-    change.transaction_id.bytes[0] = 2;                             /* the charge's, late */
+    change.transaction_id.bytes[0] = 2;                             /* an older refund's, again */
     check(PENDING_TAKEN, change, FOODSVC_PAYMENT_NOTHING, PENDING_TAKEN);
+    check(PENDING_BACK, change, FOODSVC_PAYMENT_WAIT, PENDING_BACK);     /* faster than the answer that names it */
     change.transaction_id.bytes[0] = 1;
-    check(PENDING_BACK, change, FOODSVC_PAYMENT_NOTHING, PENDING_BACK);
+    check(PENDING_BACK, change, FOODSVC_PAYMENT_NOTHING, PENDING_BACK);  /* the charge's, late */
     check(PENDING_TAKEN, change, FOODSVC_PAYMENT_WRITE, PAID);
 
     start(&payment, &PENDING_TAKEN);
@@ -317,8 +318,27 @@ static void accepted(void **state)
     assert_int_equal(payment.transaction_id.bytes[0], 2);
     assert_true(payment.reimburse_taken);
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
-    change.has_transaction_id = false;
-    check(PENDING_BACK, change, FOODSVC_PAYMENT_WRITE, PENDING_TAKEN);
+    start(&payment, &PENDING_BACK);
+    payment.reimburse_refused = 1;
+    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);   /* of the refund before */
+    change.has_transaction_id = false;      /* its callback could not be told from the charge's */
+    check(PENDING_BACK, change, FOODSVC_PAYMENT_NOTHING, PENDING_BACK);
+}
+
+/* The charge's failure, told again, is not the refund's, though the company named no transaction for that. */
+static void a_refund_without_a_transaction_is_made_once(void **state)
+{
+    foodsvc_payment_change_t accepted = { .kind = FOODSVC_PAYMENT_ACCEPTED, .reimburse = true };
+    foodsvc_payment_change_t failed = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_FAILED,
+                                        .has_transaction_id = true };
+    foodsvc_payment_t        payment;
+
+    failed.transaction_id.bytes[0] = 1;
+    start(&payment, &PENDING_BACK);
+    foodsvc_payment_decide(&payment, &accepted);
+    assert_int_equal(foodsvc_payment_decide(&payment, &failed), FOODSVC_PAYMENT_NOTHING);
+    assert_int_equal(payment.status, FOODSVC_PENDING);
+    assert_int_equal(payment.reimburse_refused, 0);
 }
 
 static void refused(void **state)
@@ -367,7 +387,6 @@ static void callbacks(void **state)
         { { FOODSVC_PENDING, false, true, false }, FOODSVC_PAY_FAILED, true },
         { { FOODSVC_PENDING, false, true, false }, FOODSVC_PAY_REIMBURSED, true },
         { { FOODSVC_PENDING, true, true, false }, FOODSVC_PAY_PAID, false },
-        { { FOODSVC_PENDING, true, true, false }, FOODSVC_PAY_FAILED, false },
         { { FOODSVC_PENDING, true, true, false }, FOODSVC_PAY_REIMBURSED, true },
         { { FOODSVC_PENDING, true, true, true }, FOODSVC_PAY_REIMBURSED, true },
         { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PENDING, false },
@@ -495,6 +514,7 @@ int main(void)
         cmocka_unit_test(refused_attempts),
         cmocka_unit_test(a_reimbursement_that_the_company_refuses_is_owed_again),
         cmocka_unit_test(accepted),
+        cmocka_unit_test(a_refund_without_a_transaction_is_made_once),
         cmocka_unit_test(refused),
         cmocka_unit_test(callbacks),
         cmocka_unit_test(a_pending_callback_stores_its_transaction),
