@@ -213,7 +213,7 @@ static int64_t header_int(const amqp_basic_properties_t *properties, const char 
     int64_t                    n = 0;
 
     switch (value ? value->kind : 0) {
-    case AMQP_FIELD_KIND_I8: n = value->value.i8; break;
+    case AMQP_FIELD_KIND_I8: n = value->value.u8 <= INT8_MAX ? value->value.u8 : 0; break;
     case AMQP_FIELD_KIND_I16: n = value->value.i16; break;
     case AMQP_FIELD_KIND_I32: n = value->value.i32; break;
     case AMQP_FIELD_KIND_I64: n = value->value.i64; break;
