@@ -21,7 +21,8 @@
  * Idempotency keys. A request with an Idempotency-Key has a record {_id, fingerprint, order_id, until, created}, stored
  * before the order is: the order's id is chosen once, by the first attempt, and every later one uses the same, so that
  * however attempts overlap there is one order at most. `until` ends the attempt's lease: before it others hear "in
- * progress", after it (the attempt died) one of them takes the record over by a conditional write. The attempt ends by
+ * progress", after it (the attempt died) one of them takes the record over by a conditional write; a lease that is longer
+ * than anybody's is none (a clock was wrong). The attempt ends by
  * storing its answer (status, body), or by giving the lease back when the answer is not to be remembered; both only
  * while the lease is still its own. A TTL index drops the record 24 h after `created`.
  *
@@ -196,6 +197,7 @@ foodsvc_store_rc_e foodsvc_store_payment_find(foodsvc_store_t *store, const char
 /* --- idempotency keys --- */
 
 #define FOODSVC_STORE_HASH  64          /* hex digits of a SHA-256 */
+#define FOODSVC_STORE_LEASE 900000      /* ms: longer than any attempt may take */
 
 typedef enum {
     FOODSVC_KEY_NEW = 0,                /* the record was made: go on with order_id */

@@ -133,6 +133,12 @@ static bool decide_take(foodsvc_store_job_t *job, foodsvc_store_group_t *group, 
     return bson_append_document_end(group->write, &set) && ok;
 }
 
+/* Somebody's attempt is in progress. */
+static bool is_leased(const record_t *record, int64_t now)
+{
+    return record->until > now && record->until <= now + FOODSVC_STORE_LEASE;
+}
+
 static void begin_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const bson_t *doc)
 {
     foodsvc_store_key_op_t  *op = foodsvc_store_op(job, group, 0);
@@ -152,7 +158,7 @@ static void begin_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group,
     }
     group->subject = record;
     record->acted = group->ours;
-    if (group->ours || record->status != 0 || record->until > op->now
+    if (group->ours || record->status != 0 || is_leased(record, op->now)
         || strcmp(record->fingerprint, op->fingerprint) != 0) {
         foodsvc_store_settle(job, group, FOODSVC_STORE_OK, "");
         return;
@@ -210,7 +216,7 @@ void foodsvc_store_keys_begin(foodsvc_store_t *store, foodsvc_store_key_op_t *op
 
 /*
  * Only where the record is still the attempt's own: `until` is the lease's name as well, since who takes a record over
- * writes a later one.
+ * writes another one.
  */
 static void end_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const bson_t *doc)
 {

@@ -200,7 +200,8 @@ use Digest::SHA 'sha256', 'sha256_hex';
 my ($head, $body) = split /\n/, $::ORDER;
 my $id = sha256_hex(sha256($::KEY) . "$::RUN-17");
 my $print = sha256_hex("POST\n/v1/orders\n$body");
-"put idempotency_keys '{\"_id\":\"$id\",\"fingerprint\":\"$print\",\"order_id\":\"0193e0a0-0000-7000-8000-00000000a017\",\"until\":{\"\$date\":\"2099-01-01T00:00:00Z\"},\"created\":{\"\$date\":\"2099-01-01T00:00:00Z\"}}'"
+my $until = (time() + 600) . '000';
+"put idempotency_keys '{\"_id\":\"$id\",\"fingerprint\":\"$print\",\"order_id\":\"0193e0a0-0000-7000-8000-00000000a017\",\"until\":{\"\$date\":{\"\$numberLong\":\"$until\"}},\"created\":{\"\$date\":\"2099-01-01T00:00:00Z\"}}'"
 --- request eval: $::ORDER
 --- more_headers eval: ::own(17)
 --- error_code: 409

@@ -130,6 +130,25 @@ static void test_lease(void **state)
     assert_int_equal(end(store, id, op.until, 202, "{}"), FOODSVC_STORE_OK);
 }
 
+/* A host whose clock was ahead died in the middle: nobody waits until its time has come. */
+static void test_wrong_clock(void **state)
+{
+    char                    id[FOODSVC_STORE_HASH + 1];
+    int64_t                 now = foodsvc_time_now();
+    foodsvc_store_key_op_t  first, op;
+
+    new_key(id);
+    first = begin_op(id, 'a', now + 86400000, 5000);
+    begin(store, &first);
+    assert_verdict(first, FOODSVC_KEY_NEW);
+    op = begin_op(id, 'a', now, 5000);
+    begin(store, &op);
+    assert_verdict(op, FOODSVC_KEY_TAKEN);
+    assert_string_equal(op.order_id, first.order_id);
+    assert_int_equal(end(store, id, first.until, 202, "{}"), FOODSVC_STORE_NOT_FOUND);
+    assert_int_equal(end(store, id, op.until, 202, "{}"), FOODSVC_STORE_OK);
+}
+
 static void test_none_there(void **state)
 {
     char     id[FOODSVC_STORE_HASH + 1];
@@ -292,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_repeat_and_answer),
         cmocka_unit_test(test_lease),
+        cmocka_unit_test(test_wrong_clock),
         cmocka_unit_test(test_none_there),
         cmocka_unit_test(test_batch),
         cmocka_unit_test(test_lost_reply),
