@@ -10,7 +10,7 @@
 
 /*
  * The place of a document in the index: its raw values, a missing one counting as null, as the index has it. NULL:
- * none: a list is indexed by its members, so it has no place of its own to go on from; with *ok false: no memory for it.
+ * none: a list is indexed by its members, so it has no place of its own to go on from; *ok false: no memory.
  */
 static bson_t *place_of(const foodsvc_store_paging_t *paging, const bson_t *doc, bool *ok)
 {
