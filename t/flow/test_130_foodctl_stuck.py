@@ -39,6 +39,24 @@ def test_an_order_that_owes_something(stored):
     assert re.search(r"\nstuck: \d+ orders, \d+ payments?\n$", text) and text.startswith("KIND     ORDER")
 
 
+def test_an_order_whose_payment_the_card_company_has(stored, system):
+    """It may take 20 s, and nobody owes anything meanwhile; what it did not take is owed."""
+    def one(age, taken=True, status="pending"):
+        order_id = stored("created", age, owes_since=age, updated=[])
+        system.db.payments.insert_one({
+            "_id": order_id, "metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": "c"},
+            "status": status, "created": age} | ({"transaction_id": Binary(uuid.uuid4().bytes, 4)} if taken else {}))
+        return order_id
+
+    young, old = one(ago(seconds=40)), one(ago(minutes=3))
+    refused, paid = one(ago(seconds=40), taken=False), one(ago(seconds=40), status="paymentPaid")
+    orders, payments = stuck()
+    assert young not in orders and young not in payments
+    assert orders[old]["owes"] == [] and orders[old]["waits_for"] == "paymentPaid" and old in payments
+    assert orders[refused]["owes"] == ["payment"] and orders[paid]["owes"] == ["payment"]
+    assert stuck("--older", "30s")[0][young]["waits_for"] == "paymentPaid"
+
+
 def test_an_order_that_waits_for_an_event(stored):
     ids = {"delivery_id": Binary(uuid.uuid4().bytes, 4), "kitchen_id": Binary(uuid.uuid4().bytes, 4)}
     driver = stored("deliveryScheduled", ago(minutes=40), delivery_id=ids["delivery_id"])

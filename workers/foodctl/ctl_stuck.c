@@ -4,7 +4,8 @@
  * An order that owes something stands there because nobody did it: orderd or sweepd is not running, or a partner is
  * away or refuses. Those are asked for by the index that sweepd uses, with sweepd's ages. An order that owes nothing
  * waits for somebody's event; how long that may take life says, and the statuses' orders are walked for it, in pages.
- * Of the payments, those stand that have an event which was not sent, or that wait for the card company.
+ * Of the payments, those stand that have an event which was not sent, or that wait for the card company. An order owes
+ * its payment until that has come; once the card company has taken it, the order waits for an event like any other.
  *
  * Nothing is written, nobody is asked but MongoDB; so it tells the same while everything else is down.
  */
@@ -87,16 +88,37 @@ ctl_stuck_add_order(ctl_stuck_t *stuck, const foodsvc_order_t *order, unsigned o
     json_array_append_new(stuck->orders, one);
 }
 
-/* Is it stuck? unmarked: it owes nothing, or another implementation wrote it. */
+/* The card company has taken the order's payment, and has not called back. A payment that cannot be read: no. */
+static bool
+ctl_stuck_asked(const ctl_stuck_t *stuck, const char *id)
+{
+    char               err[FOODSVC_ERR];
+    foodsvc_payment_t *payment = NULL;
+    bool               asked = foodsvc_store_payment_find(stuck->store, id, &payment, err) == FOODSVC_STORE_OK
+                               && payment->status == FOODSVC_PENDING && !payment->reimburse
+                               && foodsvc_payment_taken(payment);
+
+    foodsvc_payment_free(payment);
+    return asked;
+}
+
+/* Is it stuck? An order that is not marked owes nothing, or another implementation wrote it. */
 static void
 ctl_stuck_judge(ctl_stuck_t *stuck, const foodsvc_order_t *order)
 {
     unsigned owes = foodsvc_order_owes(order);
     int      wait = owes ? AGE_OWES : ctl_stuck_waits[order->status];
 
-    if (wait > 0 && foodsvc_order_since(order) <= ctl_stuck_before(stuck, wait)) {
-        ctl_stuck_add_order(stuck, order, owes);
+    if (wait == 0 || foodsvc_order_since(order) > ctl_stuck_before(stuck, wait)) {
+        return;
     }
+    if (owes == FOODSVC_OWES_PAYMENT && ctl_stuck_asked(stuck, order->id)) {
+        owes = FOODSVC_OWES_NOTHING;
+        if (foodsvc_order_since(order) > ctl_stuck_before(stuck, CTL_STUCK_CARD)) {
+            return;
+        }
+    }
+    ctl_stuck_add_order(stuck, order, owes);
 }
 
 /* The orders that the question finds, page by page. CTL_OK, or told. */

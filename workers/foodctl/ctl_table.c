@@ -199,9 +199,9 @@ const ctl_command_t ctl_commands[] = {
     { "stuck", NULL, 0, 0, { 0 }, CTL_USES_MONGO | CTL_USES_JSON, ctl_stuck_options,
       "Lists the orders and payments that stand for longer than their state allows, and why.",
       "An order stands too long when it has owed something for 15 seconds, or when the event that it waits for is "
-      "overdue: a driver after 30 minutes, each stage behind it after an hour, the money back after 10 minutes. A "
-      "payment does when its event was not sent for 5 seconds, or when the card company has not called back for 2 "
-      "minutes. It asks MongoDB alone, and changes nothing.\n"
+      "overdue: the payment after 2 minutes, a driver after 30, each stage behind it after an hour, the money back "
+      "after 10 minutes. A payment does when its event was not sent for 5 seconds, or when the card company has not "
+      "called back for 2 minutes. It asks MongoDB alone, and changes nothing.\n"
       "It exits with 0 when nothing is stuck, and with 1 when something is. The last line has the totals.",
       NULL, ctl_stuck },
     { "dead list", NULL, 0, 0, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON, ctl_dead_options,
@@ -218,7 +218,7 @@ const ctl_command_t ctl_commands[] = {
       "They go in their order, with their ids, and without the headers that say why they were dead. A dead message "
       "goes only when RabbitMQ has confirmed the new one: if foodctl is killed in between there may be two of it, "
       "which does no harm, but never none. `foodctl dead list` with the same options shows what would be redriven.",
-      "dead redrive --reason 'partner away'", ctl_dead_redrive },
+      "dead redrive --reason refused", ctl_dead_redrive },
     { "dead drop", "[ID...]", 0, CTL_MAX_ARGS, { 0 }, CTL_USES_AMQP | CTL_USES_CA | CTL_USES_JSON,
       ctl_drop_options, "Drops dead messages for ever.",
       "On a terminal it shows them and asks; elsewhere, and with --json, it needs --yes.",
