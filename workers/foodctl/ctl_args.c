@@ -11,6 +11,7 @@ typedef struct {
     ctl_asked_t *asked;
     int          argc, next;
     char       **argv;
+    unsigned     given;         /* a bit for each option of the command that had its value */
 } ctl_reader_t;
 
 /* What to ask for help about. */
@@ -131,6 +132,23 @@ ctl_args_set(ctl_reader_t *reader, const ctl_option_t *option, char *value)
     }
 }
 
+/* An option of a command has one value, or is one that may be repeated. */
+static int
+ctl_args_once(ctl_reader_t *reader, const ctl_option_t *option)
+{
+    unsigned bit;
+
+    if (option->kind == CTL_SETTING || option->kind == CTL_ITEM) {
+        return CTL_OK;
+    }
+    bit = 1u << (option - reader->asked->command->options);
+    if (reader->given & bit) {
+        return ctl_misused("--%s is given more than once: see %s", option->name, ctl_args_topic(reader->asked));
+    }
+    reader->given |= bit;
+    return CTL_OK;
+}
+
 /* text: behind the hyphens. */
 static int
 ctl_args_option(ctl_reader_t *reader, char *text)
@@ -151,14 +169,14 @@ ctl_args_option(ctl_reader_t *reader, char *text)
         return value == NULL ? ctl_args_flag(reader, option)
                : ctl_misused("--%s takes no value: see %s", option->name, ctl_args_topic(reader->asked));
     }
-    if (value != NULL) {
-        return ctl_args_set(reader, option, value + 1);
-    }
-    if (reader->next == reader->argc) {
+    if (value == NULL && reader->next == reader->argc) {
         return ctl_misused("--%s needs a value, as --%s %s: see %s", option->name, option->name, option->value,
                            ctl_args_topic(reader->asked));
     }
-    return ctl_args_set(reader, option, reader->argv[reader->next++]);
+    if (ctl_args_once(reader, option) != CTL_OK) {
+        return CTL_USAGE;
+    }
+    return ctl_args_set(reader, option, value != NULL ? value + 1 : reader->argv[reader->next++]);
 }
 
 /* A word that belongs to the command's name. */
@@ -226,7 +244,7 @@ ctl_args_complete(const ctl_t *ctl, const ctl_asked_t *asked)
 int
 ctl_args_read(ctl_t *ctl, int argc, char **argv, ctl_asked_t *asked)
 {
-    ctl_reader_t reader = { ctl, asked, argc, 1, argv };
+    ctl_reader_t reader = { ctl, asked, argc, 1, argv, 0 };
     bool         options = true;
     int          code = CTL_OK;
 
