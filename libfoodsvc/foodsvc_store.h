@@ -145,6 +145,9 @@ typedef struct {
 
 void foodsvc_store_orders_owing(foodsvc_store_t *store, const foodsvc_store_owing_t *owing, foodsvc_store_page_t *page);
 
+/* The place of an order of a page: given as `after`, what follows it comes. The caller's. */
+bson_t *foodsvc_store_owing_place(const foodsvc_store_owing_t *owing, const foodsvc_order_t *order);
+
 /* --- payments --- */
 
 typedef struct {
@@ -178,7 +181,10 @@ foodsvc_store_rc_e foodsvc_store_outbox_clear(foodsvc_store_t *store, const food
  */
 typedef struct {
     int64_t             before;             /* in: ms */
+    int64_t             after;              /* in: 0: from the oldest on; or `next` of the page before */
     size_t              limit;              /* in: 1..FOODSVC_STORE_DUE */
+    int64_t             next;               /* out: 0 on the last page. Of marks of one ms that fill more than a page
+                                               some are left out */
     foodsvc_payment_t **payments;           /* out: owned by the caller (foodsvc_store_due_clear); NULL unless OK */
     size_t              npayments;
     size_t              skipped;            /* out: unreadable documents, of which err tells the last one's fault */

@@ -1,33 +1,95 @@
 /*
  * Finding payments: those whose outbox has an old mark, those that are pending for long, and one by its id. Each has
  * its index: outbox.when is sparse, and created partial, for those that are pending alone; so what is found is all that
- * they hold. Nothing is written here.
+ * they hold. A page is a part of the index, in its order (`min`, `max`): a sort by outbox.when, which has several values
+ * in one payment, would make the server read all that are due for each page. Nothing is written here.
  */
 #include <stdlib.h>
+#include <string.h>
 #include "foodsvc_store_int.h"
 
-/* One page of what the filter wants, oldest `by` first. */
-static mongoc_cursor_t *due_cursor(foodsvc_store_call_t *call, mongoc_collection_t *payments, const bson_t *filter,
-    const char *by, size_t limit)
-{
-    bson_t           *opts = BCON_NEW("sort", "{", by, BCON_INT32(1), "}", "limit", BCON_INT64((int64_t) limit),
-                                      "batchSize", BCON_INT64((int64_t) limit),
-                                      "maxTimeMS", BCON_INT64(call->store->read_ms));
-    mongoc_cursor_t  *cursor = mongoc_collection_find_with_opts(payments, filter, opts, NULL);
+#define CODE_BAD_VALUE  2       /* what the server says to a hint of an index that isn't there */
 
-    bson_destroy(opts);
+typedef struct {
+    const bson_t  *filter;
+    const char    *list, *when;     /* the index's field: `when`, or list.when, in each member; NULL: _id */
+} due_question_t;
+
+/* The time under which the index has a payment: the earliest from `after` on. False: it has none. */
+static bool place_of(const due_question_t *question, const bson_t *doc, int64_t after, int64_t *place)
+{
+    bson_iter_t  iter, list, mark;
+    bool         found = false;
+
+    if (question->list == NULL) {
+        found = bson_iter_init_find(&iter, doc, question->when) && BSON_ITER_HOLDS_DATE_TIME(&iter);
+        *place = found ? bson_iter_date_time(&iter) : 0;
+        return found;
+    }
+    if (!bson_iter_init_find(&iter, doc, question->list) || !bson_iter_recurse(&iter, &list)) {
+        return false;
+    }
+    while (bson_iter_next(&list)) {
+        if (bson_iter_recurse(&list, &mark) && bson_iter_find(&mark, question->when) && BSON_ITER_HOLDS_DATE_TIME(&mark)
+            && bson_iter_date_time(&mark) >= after && (!found || bson_iter_date_time(&mark) < *place)) {
+            *place = bson_iter_date_time(&mark);
+            found = true;
+        }
+    }
+    return found;
+}
+
+static void append_range(bson_t *opts, const due_question_t *question, const foodsvc_store_due_t *due, int64_t after)
+{
+    char    field[64];
+    bson_t  part;
+
+    snprintf(field, sizeof(field), "%s%s%s", question->list ? question->list : "", question->list ? "." : "",
+        question->when);
+    BSON_APPEND_DOCUMENT_BEGIN(opts, "hint", &part);
+    BSON_APPEND_INT32(&part, field, 1);
+    bson_append_document_end(opts, &part);
+    BSON_APPEND_DOCUMENT_BEGIN(opts, "min", &part);
+    BSON_APPEND_DATE_TIME(&part, field, after);
+    bson_append_document_end(opts, &part);
+    BSON_APPEND_DOCUMENT_BEGIN(opts, "max", &part);
+    BSON_APPEND_DATE_TIME(&part, field, due->before);
+    bson_append_document_end(opts, &part);
+}
+
+/* One page of what is asked for, the oldest first. */
+static mongoc_cursor_t *due_cursor(foodsvc_store_call_t *call, mongoc_collection_t *payments,
+    const due_question_t *question, const foodsvc_store_due_t *due, int64_t after)
+{
+    bson_t            opts = BSON_INITIALIZER;
+    mongoc_cursor_t  *cursor;
+
+    BSON_APPEND_INT64(&opts, "limit", (int64_t) due->limit);
+    BSON_APPEND_INT64(&opts, "batchSize", (int64_t) due->limit);
+    BSON_APPEND_INT64(&opts, "maxTimeMS", call->store->read_ms);
+    if (question->when != NULL) {
+        append_range(&opts, question, due, after);
+    }
+    cursor = mongoc_collection_find_with_opts(payments, question->filter, &opts, NULL);
+    bson_destroy(&opts);
     return cursor;
 }
 
-static void due_read(foodsvc_store_call_t *call, const bson_t *filter, const char *by, foodsvc_store_due_t *due)
+static bool due_read(foodsvc_store_call_t *call, const due_question_t *question, foodsvc_store_due_t *due)
 {
+    int64_t               after = due->after != 0 ? due->after : INT64_MIN, place = after;
     mongoc_collection_t  *payments = foodsvc_store_collection(call, FOODSVC_PAYMENTS);
-    mongoc_cursor_t      *cursor = due_cursor(call, payments, filter, by, due->limit);
+    mongoc_cursor_t      *cursor = due_cursor(call, payments, question, due, after);
     foodsvc_payment_t    *payment;
     const bson_t         *doc;
     bson_error_t          error;
+    bool                  no_index = false;
 
-    while (due->npayments < due->limit && mongoc_cursor_next(cursor, &doc)) {
+    due->rc = FOODSVC_STORE_OK;
+    while (due->npayments + due->skipped < due->limit && mongoc_cursor_next(cursor, &doc)) {
+        if (question->when != NULL) {
+            place_of(question, doc, after, &place);
+        }
         payment = foodsvc_payment_from_bson(doc, due->err);
         if (payment == NULL) {
             due->skipped++;
@@ -36,17 +98,22 @@ static void due_read(foodsvc_store_call_t *call, const bson_t *filter, const cha
         }
     }
     if (mongoc_cursor_error(cursor, &error)) {
+        no_index = error.domain == MONGOC_ERROR_SERVER && error.code == CODE_BAD_VALUE;
         due->rc = foodsvc_store_read_error(&error, due->err);
+    } else if (question->when != NULL && due->npayments + due->skipped == due->limit) {
+        due->next = place > after ? place : after + 1;
     }
     mongoc_cursor_destroy(cursor);
     mongoc_collection_destroy(payments);
+    return !no_index;
 }
 
-static void due_find(foodsvc_store_t *store, const bson_t *filter, const char *by, foodsvc_store_due_t *due)
+static void due_find(foodsvc_store_t *store, const due_question_t *question, foodsvc_store_due_t *due)
 {
     foodsvc_store_call_t  call;
 
     due->npayments = due->skipped = 0;
+    due->next = 0;
     due->rc = FOODSVC_STORE_OK;
     due->err[0] = '\0';
     if (due->limit < 1 || due->limit > FOODSVC_STORE_DUE) {
@@ -61,7 +128,16 @@ static void due_find(foodsvc_store_t *store, const bson_t *filter, const char *b
     if (!foodsvc_store_begin(store, &call, due->err)) {
         due->rc = FOODSVC_STORE_UNAVAILABLE;
     } else {
-        due_read(&call, filter, by, due);
+        if (!due_read(&call, question, due)) {
+            /* A database that prepare() has not seen yet. */
+            due->rc = foodsvc_store_indexes(&call, due->err);
+            if (due->rc == FOODSVC_STORE_OK) {
+                due->err[0] = '\0';
+                due_read(&call, question, due);
+            } else if (due->rc == FOODSVC_STORE_UNKNOWN) {
+                due->rc = FOODSVC_STORE_UNAVAILABLE;
+            }
+        }
         foodsvc_store_end(&call);
     }
     if (due->rc != FOODSVC_STORE_OK) {
@@ -71,18 +147,19 @@ static void due_find(foodsvc_store_t *store, const bson_t *filter, const char *b
 
 void foodsvc_store_outbox_due(foodsvc_store_t *store, foodsvc_store_due_t *due)
 {
-    bson_t  *filter = BCON_NEW("outbox.when", "{", "$lt", BCON_DATE_TIME(due->before), "}");
+    bson_t          all = BSON_INITIALIZER;
+    due_question_t  question = { .filter = &all, .list = "outbox", .when = "when" };
 
-    due_find(store, filter, "outbox.when", due);
-    bson_destroy(filter);
+    due_find(store, &question, due);
+    bson_destroy(&all);
 }
 
 void foodsvc_store_payments_pending(foodsvc_store_t *store, foodsvc_store_due_t *due)
 {
-    bson_t  *filter = BCON_NEW("status", BCON_UTF8(foodsvc_payment_status_name(FOODSVC_PENDING)),
-                               "created", "{", "$lt", BCON_DATE_TIME(due->before), "}");
+    bson_t          *filter = BCON_NEW("status", BCON_UTF8(foodsvc_payment_status_name(FOODSVC_PENDING)));
+    due_question_t   question = { .filter = filter, .when = "created" };
 
-    due_find(store, filter, "created", due);
+    due_find(store, &question, due);
     bson_destroy(filter);
 }
 
@@ -91,9 +168,10 @@ foodsvc_store_rc_e foodsvc_store_payment_find(foodsvc_store_t *store, const char
 {
     foodsvc_store_due_t  due = { .limit = 1 };
     bson_t              *filter = BCON_NEW("_id", BCON_UTF8(id));
+    due_question_t       question = { .filter = filter };
     foodsvc_store_rc_e   rc;
 
-    due_find(store, filter, "_id", &due);
+    due_find(store, &question, &due);
     bson_destroy(filter);
     foodsvc_store_say(err, due.err);
     rc = due.rc != FOODSVC_STORE_OK ? due.rc : due.npayments == 1 ? FOODSVC_STORE_OK

@@ -28,6 +28,20 @@ static bson_t *bound(const foodsvc_store_owing_t *owing, const int64_t *since, b
     return place;
 }
 
+bson_t *foodsvc_store_owing_place(const foodsvc_store_owing_t *owing, const foodsvc_order_t *order)
+{
+    bson_t *place = bson_new();
+
+    BSON_APPEND_UTF8(place, "status", foodsvc_status_name(owing->status));
+    if (owing->unmarked) {
+        BSON_APPEND_NULL(place, FOODSVC_OWES_SINCE);
+    } else {
+        BSON_APPEND_DATE_TIME(place, FOODSVC_OWES_SINCE, foodsvc_order_since(order));
+    }
+    BSON_APPEND_UTF8(place, "_id", order->id);
+    return place;
+}
+
 /* Not the database's business: it would look at more than a page for that. */
 static void leave_claimed(foodsvc_store_page_t *page)
 {

@@ -167,7 +167,18 @@ def test_a_refund_waits_for_paymentservice_and_follows_at_once(system, partners,
         make("start-orderd")
 
 
-def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners, sweepd):
+@pytest.fixture
+def abandoned(system):
+    """Payments that the card company never reported on: more than one look finds, and older than all others."""
+    ids, when = [str(uuid.uuid4()) for _ in range(1000)], now() - datetime.timedelta(days=30)
+    system.db.payments.insert_many([{
+        "_id": one, "status": "pending", "created": when,
+        "metadata": {"receiver": "OrderService", "order_id": one, "customer_id": str(uuid.uuid4())}} for one in ids])
+    yield
+    system.db.payments.delete_many({"_id": {"$in": ids}})
+
+
+def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners, sweepd, abandoned):
     order = system.paid()
     assert system.order.post(f"/v1/orders/{order['id']}/cancel").status_code == 202
     wait_for(lambda: set(system.doc(order["id"]).get("settled", [])) == {"deliveryCancel", "reimbursement"}, what="settled")
@@ -224,6 +235,28 @@ def test_stored_events_are_relayed_once_and_in_their_order(system, sweepd):
     assert len(one.lines("relayed an event", order_id)) == 2
 
 
+def test_events_that_no_queue_takes_do_not_hide_the_others(system, sweepd):
+    """As many as one look finds, and older: their receivers are no queue's names."""
+    marks = {}
+
+    def unsent(receiver, ago):
+        when, order_id = now() - datetime.timedelta(seconds=ago), str(uuid.uuid4())
+        marks[order_id] = {
+            "_id": order_id, "status": "paymentPaid", "created": when,
+            "metadata": {"receiver": receiver, "order_id": order_id, "customer_id": str(uuid.uuid4())},
+            "outbox": [{"id": str(uuid.uuid4()), "status": "paymentPaid", "when": when}]}
+        return order_id
+    bad = [unsent("x" * 300, 600) for _ in range(600)]
+    good = unsent(f"Receiver-{uuid.uuid4()}", 60)
+    system.db.payments.insert_many(marks.values())
+    try:
+        sweepd()
+        wait_for(lambda: "outbox" not in system.db.payments.find_one({"_id": good}), 15, "the good one's event")
+        assert "outbox" in system.db.payments.find_one({"_id": bad[0]})
+    finally:
+        system.db.payments.delete_many({"_id": {"$in": list(marks)}})
+
+
 def test_a_callback_without_rabbitmq_and_without_its_nginx(system, sweepd, partners):
     """Stored, answered 201, and then nginx is killed before the broker is back: the mark alone knows of the event."""
     order = system.place()
@@ -267,6 +300,18 @@ def test_an_order_that_moved_on_does_not_wait_for_what_was_asked_before(system, 
     system.db.orders.update_one({"_id": order["id"]}, {
         "$set": {"status": "paymentPaid"}, "$push": {"updated": {"status": "paymentPaid", "when": now()}}})
     system.wait_status(order["id"], "deliveryScheduled", 10)
+
+
+def test_a_slow_partner_does_not_hold_up_what_others_are_owed(system, partners, sweepd, without_orderd):
+    """More orders than are served at a time wait for it, in a status that is looked at first."""
+    partners.say("delivery", Answer(503, {}, delay=1.0))
+    for _ in range(40):
+        stored(system, "paymentPaid", owes_since=now() - datetime.timedelta(seconds=60))
+    one = sweepd("--orders=4")
+    wait_for(lambda: len(one.lines("could not do what an order owes")) > 4, 10, "calls in vain")
+    order_id = stored(system, "driverAvailable", delivery_id=bson.Binary(uuid.uuid4().bytes, 4),
+                      owes_since=now() - datetime.timedelta(seconds=60))
+    wait_for(lambda: system.doc(order_id)["kitchen_id"], 8, "the kitchen")
 
 
 def test_a_partner_that_refuses_is_not_hammered(system, partners, sweepd, without_orderd):

@@ -350,6 +350,23 @@ static void test_due(void **state)
     assert_int_equal(due.npayments, 1);
     assert_string_equal(due.payments[0]->id, ids[1]);
     foodsvc_store_due_clear(&due);
+
+    raw_put(FOODSVC_PAYMENTS, ids[1], "{\"$set\": {\"metadata.receiver\": 1}}");    /* unreadable, and the oldest */
+    foodsvc_store_outbox_due(store, &due);
+    assert_int_equal(due.npayments, 0);
+    assert_int_equal(due.skipped, 1);
+    foodsvc_store_due_clear(&due);
+    due.after = due.next;                           /* which is no younger than it is */
+    while (due.npayments == 0 && due.next != 0) {
+        due.after = due.next;
+        foodsvc_store_outbox_due(store, &due);
+        assert_true(due.next == 0 || due.next > due.after);
+    }
+    assert_int_equal(due.npayments, 1);
+    assert_string_equal(due.payments[0]->id, ids[0]);
+    foodsvc_store_due_clear(&due);
+    raw_put(FOODSVC_PAYMENTS, ids[1], "{\"$set\": {\"metadata.receiver\": \"OrderService\"}}");
+    due.after = 0;
     due.limit = 1000000;
     foodsvc_store_outbox_due(store, &due);
     assert_int_equal(due.npayments, 2);

@@ -8,7 +8,8 @@
  * still paid, and owes the refund again. One that failed because its payment's outcome was unclear may have been
  * charged: its payment is asked for again, without a claim, for PaymentService lets one attempt at a time through; what
  * was charged is then reported, and given back. An order at `created` owes its payment anyway (sweep.c). A payment whose
- * order was deleted can't be asked for; foodctl stuck shows it.
+ * order was deleted can't be asked for; foodctl stuck shows it. Those that stay pending for good must not hide the others:
+ * looks go on page by page, one in each interval, up to the end.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due, int64_t be
     size_t                    n = 0;
 
     for (size_t i = 0; i < due->npayments; i++) {
-        if (due->payments[i]->asked < before && n < SWEEPD_PAGE) {
+        if (due->payments[i]->asked < before) {
             payments[n] = due->payments[i];
             ops[n] = (foodsvc_store_order_op_t) { .id = payments[n]->id };
             list[n] = &ops[n];
@@ -81,9 +82,11 @@ static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due, int64_t be
 void overdue_run(sweepd_t *sweepd)
 {
     int64_t              before = foodsvc_time_now() - sweepd->conf.age_callback;
-    foodsvc_store_due_t  due = { .before = before, .limit = FOODSVC_STORE_DUE };
+    foodsvc_store_due_t  due = { .before = before, .after = sweepd->overdue_after, .limit = SWEEPD_PAGE };
 
-    if (sweepd->stopping || foodsvc_time_monotonic() < sweepd->overdue_next) {
+    if (sweepd->stopping || foodsvc_time_monotonic() < sweepd->overdue_next
+        || worker_http_in_flight(sweepd->servers.http) >= (size_t) sweepd->conf.orders)
+    {
         return;
     }
     sweepd->overdue_next = foodsvc_time_monotonic() + sweepd->conf.age_callback / 4;
@@ -92,5 +95,9 @@ void overdue_run(sweepd_t *sweepd)
     if (due.rc == FOODSVC_STORE_OK) {
         look_at(sweepd, &due, before);
         foodsvc_store_due_clear(&due);
+        sweepd->overdue_after = due.next;
+        if (due.next != 0) {
+            sweepd->overdue_next = foodsvc_time_monotonic() + sweepd->conf.interval;
+        }
     }
 }

@@ -2,7 +2,7 @@
  * The outbox's relay: publishes the events of marks that are older than age_outbox, as PaymentService would have, and
  * clears the marks that the broker has confirmed. A payment's events go one after the other, in their order. A round
  * begins when the one before is over and its marks are cleared, so nothing is published twice by one process; another
- * one may publish the same, with the same message_id. An event that was refused waits by its mark's id, since the
+ * one may publish the same, with the same message_id. Rounds go on in the index where the last one ended, up to its end. An event that was refused waits by its mark's id, since the
  * payment's is the order's, too.
  */
 #include <stdlib.h>
@@ -155,7 +155,8 @@ static void relay_begin(sweepd_t *sweepd, foodsvc_payment_t *payment)
 
 static void look(sweepd_t *sweepd)
 {
-    foodsvc_store_due_t  due = { .before = foodsvc_time_now() - sweepd->conf.age_outbox, .limit = SWEEPD_PAGE };
+    foodsvc_store_due_t  due = { .before = foodsvc_time_now() - sweepd->conf.age_outbox,
+                                 .after = sweepd->relay_after, .limit = SWEEPD_PAGE };
 
     foodsvc_store_outbox_due(sweepd->servers.store, &due);
     worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
@@ -175,6 +176,10 @@ static void look(sweepd_t *sweepd)
     }
     due.npayments = 0;
     foodsvc_store_due_clear(&due);
+    sweepd->relay_after = due.next;
+    if (due.next != 0 && sweepd->relays == NULL) {
+        sweepd->relay_next = foodsvc_time_monotonic();      /* all of them wait; they must not hide the others */
+    }
 }
 
 

@@ -1,9 +1,9 @@
 /*
  * A sweep asks for each status's orders that owe something for longer than its age, the oldest first, by pages of the
- * index; it ends when there are no more, when as many orders are being served as may be, or after PAGES of a status:
- * then the next sweep goes on there, so that many orders that have to wait don't hide the others. It ends with one
- * page of the orders that carry no owes_since, status after status: another implementation wrote them, or they owe
- * nothing.
+ * index; for a status it ends when there are no more, or after PAGES; all of it, when as many orders are being served as
+ * may be. The next sweep goes on there, in the status and between them, so that many orders that have to wait, or whose
+ * partner is slow, don't hide the others. A turn of its own have the orders that carry no owes_since, a page of one
+ * status at a time: another implementation wrote them, or they owe nothing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,9 @@
 #include "sweepd.h"
 #include "worker_log.h"
 
-#define PAGES   4       /* of one status in one sweep */
+#define PAGES           4       /* of one status in one sweep */
+#define TURN_FOREIGN    FOODSVC_STATUS_COUNT
+#define TURNS           (FOODSVC_STATUS_COUNT + 1)
 
 
 /* Which statuses another implementation can leave owing: reimbursed, and failed, it has done with. */
@@ -74,7 +76,26 @@ static bool room(sweepd_t *sweepd)
 }
 
 
-/* Reads one page and considers its orders; *place goes on behind it. False: the sweep ends here. */
+/* Where the walk goes on: behind the last order that was considered. */
+static void go_on(const foodsvc_store_owing_t *owing, foodsvc_store_page_t *page, size_t considered, bson_t **place)
+{
+    bson_t  *next = page->next;
+
+    if (considered == page->norders) {
+        page->next = NULL;
+    } else if (considered > 0) {
+        next = foodsvc_store_owing_place(owing, page->orders[considered - 1]);
+    } else {
+        return;
+    }
+    if (*place) {
+        bson_destroy(*place);
+    }
+    *place = next;
+}
+
+
+/* Reads one page and considers its orders; *place goes on behind them. False: there is no more to be had now. */
 static bool sweep_page(sweepd_t *sweepd, const foodsvc_store_owing_t *owing, bson_t **place)
 {
     foodsvc_store_page_t  page = { .limit = SWEEPD_PAGE, .after = *place };
@@ -93,33 +114,23 @@ static bool sweep_page(sweepd_t *sweepd, const foodsvc_store_owing_t *owing, bso
         worker_log(WORKER_LOG_WARN, "orders can't be read", worker_text("status", foodsvc_status_name(owing->status)),
                    worker_int("orders", page.skipped));
     }
-    for (; i < page.norders && room(sweepd); i++) {
-        consider(sweepd, page.orders[i], owing->unmarked);
+    while (i < page.norders && room(sweepd)) {
+        consider(sweepd, page.orders[i++], owing->unmarked);
     }
-    if (*place) {
-        bson_destroy(*place);
-        *place = NULL;
-    }
-    if (i == page.norders) {
-        *place = page.next;
-        page.next = NULL;
-    }
+    go_on(owing, &page, i, place);
     foodsvc_store_page_clear(&page);
-    return true;
+    return *place != NULL;
 }
 
 
-static bool sweep_status(sweepd_t *sweepd, foodsvc_status_e status)
+static void sweep_status(sweepd_t *sweepd, foodsvc_status_e status)
 {
     foodsvc_store_owing_t  owing = { .status = status, .before = foodsvc_time_now() - sweepd->conf.age[status] };
     unsigned               pages = 0;
 
-    do {
-        if (!sweep_page(sweepd, &owing, &sweepd->places[status])) {
-            return false;
-        }
-    } while (sweepd->places[status] && ++pages < PAGES && room(sweepd));
-    return room(sweepd);
+    while (sweep_page(sweepd, &owing, &sweepd->places[status]) && ++pages < PAGES && room(sweepd)) {
+        /* the next page */
+    }
 }
 
 
@@ -131,7 +142,7 @@ static void sweep_foreign(sweepd_t *sweepd)
         sweepd->foreign_status = (sweepd->foreign_status + 1) % FOODSVC_STATUS_COUNT;
     }
     owing.status = sweepd->foreign_status;
-    if (sweep_page(sweepd, &owing, &sweepd->foreign_place) && sweepd->foreign_place == NULL) {
+    if (!sweep_page(sweepd, &owing, &sweepd->foreign_place) && worker_store_wait(&sweepd->servers) == 0) {
         sweepd->foreign_status = (sweepd->foreign_status + 1) % FOODSVC_STATUS_COUNT;
     }
 }
@@ -155,18 +166,19 @@ int64_t sweep_wait(const sweepd_t *sweepd)
 void sweep_run(sweepd_t *sweepd)
 {
     int64_t  interval = sweepd->conf.interval;
-    bool     go = true;
 
     if (sweep_wait(sweepd) != 0) {
         return;
     }
     sweepd->more = sweepd->progress = false;
     sweepd->probed = 0;
-    for (int status = 0; go && status < FOODSVC_STATUS_COUNT; status++) {
-        go = sweep_status(sweepd, (foodsvc_status_e) status);
-    }
-    if (go) {
-        sweep_foreign(sweepd);
+    for (int i = 0; i < TURNS && room(sweepd) && worker_store_wait(&sweepd->servers) == 0; i++) {
+        if (sweepd->turn == TURN_FOREIGN) {
+            sweep_foreign(sweepd);
+        } else {
+            sweep_status(sweepd, (foodsvc_status_e) sweepd->turn);
+        }
+        sweepd->turn = (sweepd->turn + 1) % TURNS;
     }
     /* Not all sweepd at the same moment. */
     sweepd->next = foodsvc_time_monotonic() + interval - interval / 8 + random() % (interval / 4 + 1);

@@ -83,13 +83,15 @@ typedef struct sweepd_s {
     bool              more;             /* the last one left some for want of room, or of a service that answers */
     bool              progress;         /* something was done since */
     unsigned          probed;           /* debts whose service it has had probed */
+    int               turn;             /* the status that the next sweep begins with, or FOODSVC_STATUS_COUNT */
     bson_t           *places[FOODSVC_STATUS_COUNT];     /* where a sweep goes on that did not get to the end */
     int64_t           overdue_next;     /* monotonic: the next look at overdue payments */
+    int64_t           overdue_after;    /* where it begins */
     foodsvc_status_e  foreign_status;   /* the walk through orders of others */
     bson_t           *foreign_place;
 
     relay_t          *relays;
-    int64_t           relay_next;
+    int64_t           relay_next, relay_after;  /* when, and where the next round begins */
     foodsvc_store_mark_t  confirmed[SWEEPD_PAGE * FOODSVC_PAYMENT_MARKS];   /* to be cleared */
     size_t            nconfirmed;
 
