@@ -31,7 +31,8 @@ bool worker_amqp_url_check(const char *url, char *err, size_t errlen)
     if (copy == NULL) {
         snprintf(err, errlen, FOODSVC_NO_MEMORY);
     } else if (!ok) {
-        snprintf(err, errlen, "not an AMQP url; write amqp://user:password@host:5672/ (or amqps://)");
+        snprintf(err, errlen, "not an AMQP url; write amqp://host[:port][/vhost] (or amqps://), with "
+                 "user:password@ ahead of the host");
     }
     free(copy);
     return ok;
