@@ -136,8 +136,11 @@ class Settings:
         return value
 
     def _choose_ports(self):
-        """The variable, or else any free one (PORTS=free; what was chosen before stays), or else the default."""
-        any_free = self.env.get("PORTS") == "free"
+        """The variable, or else any free one (PORTS=free; what was chosen before stays), or else the usual one."""
+        ports = self.env.get("PORTS") or ""
+        if ports not in ("", "free"):
+            raise Trouble(f"PORTS={ports}: it is free, or left out; ORDER_PORT=8000, MONGO_PORT=27017 and so on set one port")
+        any_free = ports == "free"
         before = self.saved.get("ports", {})
         for name, (variable, default, _) in PORTS.items():
             if self.env.get(variable):

@@ -189,7 +189,8 @@ def test_a_taken_port_is_named_with_its_holder(system):
 
 def test_bad_settings_are_refused_with_a_reason(system):
     for variables, words in [({"PARTNERS": "nobody"}, "PARTNERS=nobody"), ({"PARTNERS": "prism", "TOOLS": "/nowhere"}, "scripts/setup prism"),
-                             ({"SPEED": "fast"}, "SPEED=fast"), ({"ORDER_PORT": "7000", "MONGO_PORT": "7000"}, "same port")]:
+                             ({"SPEED": "fast"}, "SPEED=fast"),
+                             ({"PORTS": "any"}, "PORTS=any: it is free, or left out"), ({"ORDER_PORT": "7000", "MONGO_PORT": "7000"}, "same port")]:
         result = system.up(**variables)
         assert result.returncode == 1
         assert words in result.stderr
