@@ -24,6 +24,7 @@ static const net_t never[] = {
     { { [10] = 0xff, 0xff, 224 }, V4_BITS + 3 },
     { { 0xfe, 0x80 }, 10 },
     { { 0xfd, 0x00, 0x0e, 0xc2 }, 32 },
+    { { 0xfd, 0x20, 0x00, 0xce }, 32 },
     { { 0xff }, 8 },
     { { 0 }, 128 }
 };
@@ -36,21 +37,42 @@ static bool in_net(const unsigned char address[16], const unsigned char net[16],
         && (rest == 0 || ((address[whole] ^ net[whole]) & (0xff00u >> rest) & 0xff) == 0);
 }
 
+static void set_v4(unsigned char to[16], const void *v4)
+{
+    memset(to, 0, 10);
+    to[10] = to[11] = 0xff;
+    memcpy(to + 12, v4, 4);
+}
+
+/* The IPv4 address that a gateway (NAT64, 6to4, the old IPv4-compatible form) makes of an IPv6 one. */
+static bool embedded_v4(const unsigned char address[16], unsigned char v4[16])
+{
+    static const unsigned char  nat64[16] = { 0x00, 0x64, 0xff, 0x9b }, old[16] = { 0 }, sixto4[16] = { 0x20, 0x02 };
+
+    if (in_net(address, nat64, 96) || (in_net(address, old, 96) && address[12] != 0)) {
+        set_v4(v4, address + 12);
+        return true;
+    }
+    if (in_net(address, sixto4, 16)) {
+        set_v4(v4, address + 2);
+        return true;
+    }
+    return false;
+}
+
 static bool never_allowed(const unsigned char address[16])
 {
+    unsigned char  v4[16];
+
+    if (embedded_v4(address, v4)) {
+        address = v4;
+    }
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
         if (in_net(address, never[i].bytes, never[i].bits)) {
             return true;
         }
     }
     return false;
-}
-
-static void set_v4(unsigned char to[16], const void *v4)
-{
-    memset(to, 0, 10);
-    to[10] = to[11] = 0xff;
-    memcpy(to + 12, v4, 4);
 }
 
 /* 4 or 6: to is that address; 0: text is none. */
