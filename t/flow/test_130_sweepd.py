@@ -236,7 +236,7 @@ def test_stored_events_are_relayed_once_and_in_their_order(system, sweepd):
 
 
 def test_events_that_no_queue_takes_do_not_hide_the_others(system, sweepd):
-    """As many as one look finds, and older: their receivers are no queue's names."""
+    """As many as one look finds, and older: their receivers are no queue's names, or names that the broker keeps."""
     marks = {}
 
     def unsent(receiver, ago):
@@ -246,13 +246,18 @@ def test_events_that_no_queue_takes_do_not_hide_the_others(system, sweepd):
             "metadata": {"receiver": receiver, "order_id": order_id, "customer_id": str(uuid.uuid4())},
             "outbox": [{"id": str(uuid.uuid4()), "status": "paymentPaid", "when": when}]}
         return order_id
-    bad = [unsent("x" * 300, 600) for _ in range(600)]
+    bad = [unsent("x" * 300, 600) for _ in range(600)] + [unsent(f"amq.{i}", 500) for i in range(40)]
     good = unsent(f"Receiver-{uuid.uuid4()}", 60)
+    other = f"Receiver-{uuid.uuid4()}"          # its own program declared it, with arguments of its own
+    system.queue._with(lambda channel: channel.queue_declare(other, durable=True, arguments={"x-max-length": 10}))
+    theirs = unsent(other, 60)
     system.db.payments.insert_many(marks.values())
     try:
-        sweepd()
-        wait_for(lambda: "outbox" not in system.db.payments.find_one({"_id": good}), 15, "the good one's event")
-        assert "outbox" in system.db.payments.find_one({"_id": bad[0]})
+        one = sweepd()
+        for payment in (good, theirs):
+            wait_for(lambda payment=payment: "outbox" not in system.db.payments.find_one({"_id": payment}), 15, "the event")
+        assert all("outbox" in system.db.payments.find_one({"_id": payment}) for payment in bad)
+        assert one.lines("lost the connection to rabbitmq") == []
     finally:
         system.db.payments.delete_many({"_id": {"$in": list(marks)}})
 

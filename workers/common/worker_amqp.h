@@ -110,7 +110,10 @@ uint64_t worker_amqp_connection(const worker_amqp_t *amqp);
 bool worker_amqp_ack(worker_amqp_t *amqp, uint64_t tag, bool multiple);
 /* Persistent, mandatory, confirmed. False: not now (also while the broker blocks publishers); done does not fire. */
 bool worker_amqp_publish(worker_amqp_t *amqp, const worker_amqp_publish_t *publish);
-/* Declares a durable queue with no arguments on this connection and all later ones, once. False: not now. */
+/*
+ * Before a publish to a queue of somebody else's: makes sure that it is there, once in a connection; one that has to be
+ * made is durable and has no arguments. False: not now, or the broker has no queue of that name.
+ */
 bool worker_amqp_declare(worker_amqp_t *amqp, const char *queue);
 /*
  * Stops the consumer; messages that still arrive are dropped unacknowledged, so that the broker gives them to

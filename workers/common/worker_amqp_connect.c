@@ -17,6 +17,8 @@
 #include "foodsvc_names.h"
 #include "worker_amqp_state.h"
 
+#define SIDE_CHANNEL    2
+
 const int worker_amqp_delays[] = { 1, 5, 30, 120, 300, 0 };
 
 
@@ -141,6 +143,28 @@ static bool login(worker_amqp_t *amqp, const struct amqp_connection_info *info, 
 }
 
 
+bool worker_amqp_declare_aside(worker_amqp_t *amqp, const char *queue, bool *usable, char *err, size_t errlen)
+{
+    amqp_channel_close_ok_t  ok = { 0 };
+    amqp_rpc_reply_t         reply;
+
+    amqp_channel_open(amqp->state, SIDE_CHANNEL);
+    if (!worker_amqp_reply_ok(amqp_get_rpc_reply(amqp->state), "open a channel", err, errlen)) {
+        return false;
+    }
+    amqp_queue_declare(amqp->state, SIDE_CHANNEL, amqp_cstring_bytes(queue), 0, 1, 0, 0, amqp_empty_table);
+    reply = amqp_get_rpc_reply(amqp->state);
+    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
+        *usable = ((amqp_channel_close_t *) reply.reply.decoded)->reply_code == AMQP_PRECONDITION_FAILED;
+        return amqp_send_method(amqp->state, SIDE_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok) == AMQP_STATUS_OK;
+    }
+    *usable = true;
+    return worker_amqp_reply_ok(reply, "declare a queue", err, errlen)
+           && worker_amqp_reply_ok(amqp_channel_close(amqp->state, SIDE_CHANNEL, AMQP_REPLY_SUCCESS),
+                                   "close a channel", err, errlen);
+}
+
+
 static bool declare(worker_amqp_t *amqp, const char *queue, int delay, char *err, size_t errlen)
 {
     amqp_table_entry_t  entries[3];
@@ -177,9 +201,6 @@ bool worker_amqp_declare_all(worker_amqp_t *amqp, char *err, size_t errlen)
     }
     if (ok && amqp->conf.consume && (!amqp->conf.parking || strcmp(amqp->conf.consume, FOODSVC_QUEUE) != 0)) {
         ok = declare(amqp, amqp->conf.consume, 0, err, errlen);
-    }
-    for (size_t i = 0; ok && i < amqp->nqueues; i++) {
-        ok = declare(amqp, amqp->queues[i], 0, err, errlen);
     }
     amqp->redeclare = amqp->redeclare && !ok;
     return ok;
@@ -219,6 +240,7 @@ bool worker_amqp_connect(worker_amqp_t *amqp, char *err, size_t errlen)
     char                        *url = strdup(amqp->conf.url);
     bool                         ok;
 
+    worker_amqp_forget(amqp);
     amqp->state = url ? amqp_new_connection() : NULL;
     if (amqp->state == NULL) {
         snprintf(err, errlen, "no memory");

@@ -98,6 +98,15 @@ void worker_amqp_returned(worker_amqp_t *amqp, const char *queue, size_t len)
         }
     }
     amqp->redeclare = true;
+    worker_amqp_forget(amqp);
+}
+
+
+void worker_amqp_forget(worker_amqp_t *amqp)
+{
+    while (amqp->nqueues > 0) {
+        free(amqp->queues[--amqp->nqueues]);
+    }
 }
 
 
@@ -266,7 +275,8 @@ bool worker_amqp_publish(worker_amqp_t *amqp, const worker_amqp_publish_t *publi
 
 bool worker_amqp_declare(worker_amqp_t *amqp, const char *queue)
 {
-    char  **queues, *name, err[WORKER_AMQP_REASON];
+    char  **queues, *name, err[WORKER_AMQP_REASON] = "";
+    bool    usable = false;
 
     for (size_t i = 0; i < amqp->nqueues; i++) {
         if (strcmp(amqp->queues[i], queue) == 0) {
@@ -280,12 +290,13 @@ bool worker_amqp_declare(worker_amqp_t *amqp, const char *queue)
     if (queues == NULL || (amqp->queues = queues, name = strdup(queue)) == NULL) {
         return false;
     }
-    amqp->queues[amqp->nqueues++] = name;
-    if (!worker_amqp_declare_all(amqp, err, sizeof(err))) {
-        /* A queue of other arguments, perhaps: it must not keep the next connection from being made. */
-        free(amqp->queues[--amqp->nqueues]);
+    if (!worker_amqp_declare_aside(amqp, queue, &usable, err, sizeof(err))) {
         worker_amqp_break(amqp, err);
+    }
+    if (!usable || amqp->broken) {
+        free(name);
         return false;
     }
+    amqp->queues[amqp->nqueues++] = name;
     return true;
 }

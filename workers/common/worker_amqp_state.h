@@ -39,13 +39,20 @@ struct worker_amqp_s {
     size_t                   first, nflights, room;
     uint64_t                 next_publish;  /* the tag of the next publish */
 
-    char                   **queues;        /* declared by worker_amqp_declare() */
+    char                   **queues;        /* known to be there, over this connection, by worker_amqp_declare() */
     size_t                   nqueues;
 };
 
 /* Connects, logs in, declares, consumes. False with err; the state is NULL then. */
 bool worker_amqp_connect(worker_amqp_t *amqp, char *err, size_t errlen);
 bool worker_amqp_declare_all(worker_amqp_t *amqp, char *err, size_t errlen);
+/*
+ * Declares a queue of somebody else's over a channel that ends with it, so that a refusal costs nothing more. *usable:
+ * it is there, maybe with arguments of its owner's. False: the connection is no good.
+ */
+bool worker_amqp_declare_aside(worker_amqp_t *amqp, const char *queue, bool *usable, char *err, size_t errlen);
+/* Queues that were known to be there need not be any more. */
+void worker_amqp_forget(worker_amqp_t *amqp);
 /* Gives the connection up and fires what waits for it. */
 void worker_amqp_drop(worker_amqp_t *amqp);
 /* Can a frame be sent without waiting? */
