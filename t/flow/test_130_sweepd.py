@@ -310,13 +310,15 @@ def test_an_order_that_moved_on_does_not_wait_for_what_was_asked_before(system, 
 def test_a_slow_partner_does_not_hold_up_what_others_are_owed(system, partners, sweepd, without_orderd):
     """More orders than are served at a time wait for it, in a status that is looked at first."""
     partners.say("delivery", Answer(503, {}, delay=1.0))
-    for _ in range(40):
-        stored(system, "paymentPaid", owes_since=now() - datetime.timedelta(seconds=60))
+    waiting = [stored(system, "paymentPaid", owes_since=now() - datetime.timedelta(seconds=60)) for _ in range(40)]
     one = sweepd("--orders=4")
     wait_for(lambda: len(one.lines("could not do what an order owes")) > 4, 10, "calls in vain")
     order_id = stored(system, "driverAvailable", delivery_id=bson.Binary(uuid.uuid4().bytes, 4),
                       owes_since=now() - datetime.timedelta(seconds=60))
-    wait_for(lambda: system.doc(order_id)["kitchen_id"], 8, "the kitchen")
+    try:
+        wait_for(lambda: system.doc(order_id)["kitchen_id"], 8, "the kitchen")
+    finally:
+        system.db.orders.delete_many({"_id": {"$in": waiting}})
 
 
 def test_a_partner_that_refuses_is_not_hammered(system, partners, sweepd, without_orderd):
