@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 
 from clients import Crowd
 from checker import Checker
@@ -146,6 +147,9 @@ class Run:
             return self.verdict(found)
         except Trouble as trouble:
             self.screen.say(f"chaos: {trouble}")
+            return 3
+        except Exception:                               # pylint: disable=broad-except
+            traceback.print_exc()                       # the run's own fault, or a server that is not there: no verdict
             return 3
         finally:
             self.world.down()

@@ -80,6 +80,7 @@ class Nemesis(threading.Thread):
         self.heals = []             # heap of (when, number, part, text, act)
         self.count = 0
         self.begun = 0.0
+        self.programs = world.programs()
         self.trouble = None
 
     def run(self):
@@ -162,12 +163,14 @@ class Nemesis(threading.Thread):
 
     def do_kill(self, fault, part):
         """SIGKILL; its master starts a worker again, the heal all else."""
+        killed = self.pid(part)
         if not self.signal(part, signal.SIGKILL):
             return None
         self.kills += 1
         if fault.target == "worker":
             return "", None
-        return f"{part} started", lambda: self.world.start_program(part)
+        # supervisord may not have seen the end yet
+        return f"{part} started", lambda: self.world.pid(part) != killed and self.world.start_program(part)
 
     def do_pause(self, _fault, part):
         """It stands still, and goes on."""
@@ -226,4 +229,4 @@ class Nemesis(threading.Thread):
             time.sleep(0.1)
         for name in ("mongo", "redis", "rabbit"):
             self.world.wire(name, "open")
-        return not self.heals
+        return not self.heals and set(self.world.programs()) == set(self.programs)
