@@ -57,6 +57,12 @@ def test_an_order_whose_payment_the_card_company_has(stored, system):
     assert stuck("--older", "30s")[0][young]["waits_for"] == "paymentPaid"
 
 
+def test_a_claim_speaks_to_no_terminal(stored):
+    stored("paymentPaid", ago(minutes=5), claim={"by": "\x1b[2Jme", "until": ago(minutes=-50)})
+    shown = run("stuck").stdout
+    assert "me until" in shown and "\x1b" not in shown
+
+
 def test_an_order_that_waits_for_an_event(stored):
     ids = {"delivery_id": Binary(uuid.uuid4().bytes, 4), "kitchen_id": Binary(uuid.uuid4().bytes, 4)}
     driver = stored("deliveryScheduled", ago(minutes=40), delivery_id=ids["delivery_id"])

@@ -243,8 +243,9 @@ ctl_stuck_why(const ctl_stuck_t *stuck, const json_t *one)
         printf("%s%s", i > 0 ? ", " : "owes ", json_string_value(name));
     }
     if (json_is_object(claim)) {
-        printf("; claimed by %s until %s", json_string_value(json_object_get(claim, "by")),
-               json_string_value(json_object_get(claim, "until")));
+        fputs("; claimed by ", stdout);
+        ctl_print_text(json_string_value(json_object_get(claim, "by")), 0);
+        printf(" until %s", json_string_value(json_object_get(claim, "until")));
     } else if (i > 0) {
         fputs("; nobody has claimed it", stdout);
     }
