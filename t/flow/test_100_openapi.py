@@ -114,6 +114,15 @@ def test_orders_answers_are_as_described(system, partners):
     nearly_all_seen(api.contract)
 
 
+def test_a_repeats_header_is_described(system):
+    again = {"headers": {"Idempotency-Key": str(uuid.uuid4())}, "json": system.payload()}
+    first, second = (system.order.post("/v1/orders", **again) for _ in range(2))
+    assert first.json() == second.json() and second.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
+    post = system.order.contract.spec["paths"]["/v1/orders"]["post"]["responses"]
+    assert all("Idempotent-Replayed" in post[status]["headers"] for status in ("202", "400", "500"))
+
+
 def test_payments_answers_are_as_described(system, partners):
     api = system.payment
     order_id = str(uuid.uuid4())

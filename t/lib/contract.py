@@ -66,8 +66,9 @@ class Contract:
         described = self.resolve(described)
         found = []
         for name, header in described.get("headers", {}).items():
+            header = self.resolve(header)
             if name not in answer.headers:
-                found.append(f"no header {name}")
+                found += [f"no header {name}"] if header.get("required", True) else []
                 continue
             value, schema = answer.headers[name], header["schema"]
             if schema.get("type") == "integer" and value.isdigit():
