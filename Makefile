@@ -65,7 +65,7 @@ obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 .PHONY: help
 help:   ## this list
 	@awk -F ':.*## ' '/^[a-zA-Z_% -]+:.*## / { sub(/ .*/, "", $$1); sub(/%/, "X", $$1); \
-	    printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	    printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: all build lib workers module share unit-programs fuzz-programs
 build all: workers module share   ## build the module, the workers, the simulator and foodctl, into build/
