@@ -7,6 +7,7 @@ its env file. The databases are read with drivers of other languages on purpose:
 import datetime
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -218,6 +219,25 @@ def system(running, partners):
 
 def make(target):
     subprocess.run(["make", "-s", target], check=True, stdin=subprocess.DEVNULL, timeout=90)
+
+
+def pids(part):
+    """The processes of a part that run now: RUN/env tells those of its start."""
+    return [int(pid) for pid in subprocess.run(["make", "-s", f"pid-{part}"], check=True, capture_output=True,
+                                               text=True).stdout.split()]
+
+
+def nginx_workers():
+    """Those of the master that runs now."""
+    found, [master] = [], pids("nginx")
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if fields[1] == str(master) and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return sorted(found)
 
 
 @pytest.fixture

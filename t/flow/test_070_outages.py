@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from conftest import make, wait_for
+from conftest import make, pids, wait_for
 from partners import Answer
 
 
@@ -35,7 +35,7 @@ def reload(path, text):
     before = logged(r"worker process \d+ exited with code 0")
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
-    os.kill(int(subprocess.run(["make", "-s", "pid-nginx"], check=True, capture_output=True, text=True).stdout), signal.SIGHUP)
+    os.kill(pids("nginx")[0], signal.SIGHUP)
     wait_for(lambda: logged(r"worker process \d+ exited with code 0") >= before + 2, 40, "the end of both old workers")
 
 
@@ -189,7 +189,7 @@ def test_orderd_killed_in_the_middle_loses_nothing(system, partners):
 
 
 def test_orders_go_on_over_a_reload(system):
-    pid = int(subprocess.run(["make", "-s", "pid-nginx"], check=True, capture_output=True, text=True).stdout)
+    pid = pids("nginx")[0]
     for _ in range(3):
         os.kill(pid, signal.SIGHUP)
         for _ in range(10):

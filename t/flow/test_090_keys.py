@@ -10,22 +10,8 @@ import uuid
 import pytest
 import requests
 
-from conftest import wait_for
+from conftest import nginx_workers, pids, wait_for
 from partners import Answer
-
-
-def workers():
-    """nginx's worker processes."""
-    master = os.environ["NGINX_PID"]
-    found = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if fields[1] == master and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 class Poster(threading.Thread):
@@ -74,12 +60,12 @@ def test_a_worker_killed_in_the_middle_leaves_one_order_that_a_repeat_finds(syst
     poster.start()
     stored = wait_for(lambda: system.db.orders.find_one({"customer_id": uuid_binary(body)}), what="the order in MongoDB")
     wait_for(lambda: partners.calls_of("billing"), what="the call that hangs")
-    killed = workers()
+    killed = nginx_workers()
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     poster.join(30)
     assert isinstance(poster.answer, requests.RequestException)
-    wait_for(lambda: workers() and not set(workers()) & set(killed), what="new workers")
+    wait_for(lambda: nginx_workers() and not set(nginx_workers()) & set(killed), what="new workers")
 
     record = system.db.idempotency_keys.find_one({"order_id": stored["_id"]})
     assert "status" not in record
@@ -157,7 +143,7 @@ def keys_file():
     before = path.read_text()
     yield path
     path.write_text(before)
-    os.kill(int(os.environ["NGINX_PID"]), signal.SIGHUP)
+    os.kill(pids("nginx")[0], signal.SIGHUP)
 
 
 def line(key, *scopes):
@@ -166,10 +152,10 @@ def line(key, *scopes):
 
 def reload(path, text, key, wanted, api):
     """Writes the file, and has it read again: until `key` gets what is wanted from every worker that is left."""
-    old = workers()
+    old = nginx_workers()
     path.write_text(text)
-    os.kill(int(os.environ["NGINX_PID"]), signal.SIGHUP)
-    wait_for(lambda: not set(old) & set(workers()), 20, "the end of the old workers")
+    os.kill(pids("nginx")[0], signal.SIGHUP)
+    wait_for(lambda: not set(old) & set(nginx_workers()), 20, "the end of the old workers")
     answer = requests.get(api.url + "/v1/orders/x", headers={"X-API-Key": key}, verify=os.environ["CA_CERT"], timeout=20)
     assert answer.status_code == wanted
 

@@ -14,7 +14,7 @@ import bson.json_util
 import pytest
 import requests
 
-from conftest import wait_for
+from conftest import make, wait_for
 from partners import Answer
 
 BUILD = os.environ["BUILD"]
@@ -22,10 +22,6 @@ RUN = os.environ["RUN"]
 AGES = [f"--age-{name}=200ms" for name in (
     "created", "payment-paid", "delivery-scheduled", "driver-available", "order-cancelled", "payment-failed",
     "reimbursed")]
-
-
-def make(target):
-    subprocess.run(["make", "-s", target], check=True, stdin=subprocess.DEVNULL, timeout=90)
 
 
 class Sweepd:

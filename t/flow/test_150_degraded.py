@@ -15,7 +15,7 @@ import uuid
 
 import pytest
 
-from conftest import wait_for
+from conftest import make, pids, wait_for
 from gate import Gate
 
 OUTAGE = float(os.environ.get("OUTAGE", "2"))
@@ -42,15 +42,6 @@ EXPECTED = {
     ("KitchenService", "closed"): {}, ("KitchenService", "frozen"): {}, ("KitchenService", "cut"): {},
 }
 SERVERS = ("mongo", "redis", "rabbit")
-
-
-def make(target):
-    subprocess.run(["make", "-s", target], check=True, stdin=subprocess.DEVNULL, timeout=90)
-
-
-def pids(part):
-    return [int(pid) for pid in subprocess.run(["make", "-s", f"pid-{part}"], check=True, capture_output=True,
-                                               text=True).stdout.split()]
 
 
 def rabbitmqctl(*words):

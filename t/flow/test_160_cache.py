@@ -2,13 +2,10 @@
 
 import os
 import signal
-import subprocess
 
 import pytest
 
-
-def make(target):
-    subprocess.run(["make", "-s", target], check=True, stdin=subprocess.DEVNULL, timeout=90)
+from conftest import make, pids
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def test_a_list_counts_as_shown(system):
 
 def test_what_was_shown_outlives_a_reload(system, older):
     order_id, entry = older
-    pid = int(subprocess.run(["make", "-s", "pid-nginx"], check=True, capture_output=True, text=True).stdout)
+    pid = pids("nginx")[0]
     os.kill(pid, signal.SIGHUP)
     system.redis.set(order_id, entry)
     for _ in range(10):

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.parse
 
-from conftest import wait_for
+from conftest import nginx_workers, wait_for
 from http_fuzz import Target, descriptors
 
 SEED = os.environ.get("SEED") or "1"
@@ -20,19 +20,12 @@ THREADS = 4
 KEPT = 2000             # orders that stay: GET /v1/orders shows all
 
 
-def workers():
-    """nginx's."""
-    master = os.environ["NGINX_PID"]
-    with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as file:
-        return sorted(int(pid) for pid in file.read().split())
-
-
 def settled():
     """The descriptors when nothing has happened for longer than a connection to a partner is kept."""
     def same():
-        before = descriptors(workers())
+        before = descriptors(nginx_workers())
         time.sleep(5)
-        return before == descriptors(workers()) and before
+        return before == descriptors(nginx_workers()) and before
     return wait_for(same, 60, "rest")
 
 
@@ -85,7 +78,7 @@ def test_spoilt_requests(system):
         return
     for number in range(200):           # so that all that is kept open is open
         target.run(f"{SEED}/before", number)
-    pids, before = workers(), settled()
+    pids, before = nginx_workers(), settled()
     run = Run(system, target)
     start = time.monotonic()
     run.run()
@@ -96,7 +89,7 @@ def test_spoilt_requests(system):
         with open(REPORT, "a", encoding="utf-8") as file:
             file.write(line + "\n")
     assert not run.faults, "\n".join(run.faults)
-    assert workers() == pids, "a worker of nginx has ended"
+    assert nginx_workers() == pids, "a worker of nginx has ended"
     assert system.order.get("/health").status_code == 200 and system.payment.get("/health").status_code == 200
     after = settled()
     assert all(after[pid] <= before[pid] + 4 for pid in pids), f"descriptors: {before} before, {after} after"
