@@ -254,7 +254,7 @@ chaos: setup    ## break a running system for some minutes and prove what is lef
 faults: setup-tests ## each call that can fail fails once, in module and workers, under ASan; QUICK=1 one for each place
 	@+$(MAKE) --no-print-directory SANITIZE=1 FAULTS=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults build
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults $(PYTHON) t/run $(or $(T),$(wildcard t/faults/test_*.py))
-.PHONY: schemathesis prism-proxy degraded
+.PHONY: schemathesis prism-proxy degraded slow-clients
 schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1
 	@+EXAMPLES=$(or $(EXAMPLES),1000) $(MAKE) --no-print-directory test T=t/flow/test_110_schemathesis.py
 prism-proxy:    ## flow tests with Prism before both services, which checks every answer
@@ -263,6 +263,8 @@ degraded:       ## each server and partner away for 10 and for 30 s, each way; h
 	@rm -f $(BUILD)/degraded.txt
 	@+for outage in 10 30; do OUTAGE=$$outage REPORT=$(abspath $(BUILD))/degraded.txt $(MAKE) --no-print-directory test \
 	    T=t/flow/test_150_degraded.py || exit 1; done; cat $(BUILD)/degraded.txt
+slow-clients:   ## 1,000 clients that stop in the middle: the p99 of honest ones stays under twice its value without them
+	@+RATIO=1 $(MAKE) --no-print-directory test T=t/system/test_limits.py
 bench:          ## measure what this machine does, against nginx's own return 200
 	@scripts/setup run bench
 	@+$(MAKE) --no-print-directory build
