@@ -235,17 +235,19 @@ static bool at_uuid(const char *text)
            && !isalnum((unsigned char) text[FOODSVC_UUID_TEXT]);
 }
 
-/* Digits in a row, whatever groups them. */
+/* Digits in a row, whatever groups them. A UUID begins a word: what stands right behind a digit is that number's. */
 static bool may_hold_card(const char *text)
 {
     unsigned digits = 0;
+    bool     in_word = false;
 
     while (*text != '\0') {
-        if (at_uuid(text)) {
+        if (!in_word && at_uuid(text)) {
             digits = 0;
             text += FOODSVC_UUID_TEXT;
             continue;
         }
+        in_word = isalnum((unsigned char) *text);
         if (isdigit((unsigned char) *text)) {
             if (++digits >= CARD_DIGITS) {
                 return true;

@@ -187,6 +187,7 @@ static void details_of_errors(void **state)
         { "card 4111-1111-1111", false },
         { "card 4111.1111.1111.1111", false },
         { "card 4111/1111/1111_1111", false },
+        { "card 4111111111111111-f5d4-45eb-8651-f0ba9092ba0d", false },      /* no UUID, though it ends as one */
         { "23.11.2026 10:22:51.910, 127.0.0.1:8005", true },
         { "01234567-0123-7123-8123-0123456789012", false },
         { "01234567-0123", false },
