@@ -59,7 +59,8 @@ def test_the_documents_have_the_types_of_the_contract(system, partners):
     assert isinstance(payment["created"], datetime.datetime)
 
 
-@pytest.mark.parametrize("quantity, size", [(2**31 - 1, "int"), (2**31, "long"), (2**63 - 1, "long")])
+@pytest.mark.parametrize("quantity, size", [(2**31 - 1, "int"), (2**31, "long"), pytest.param(
+    2**63 - 1, "long", marks=pytest.mark.raw("JavaScript has no such number: Prism passes on another one"))])
 def test_quantities_are_stored_as_int32_or_int64_as_they_fit(system, quantity, size):
     order = system.place(quantity=quantity)
     assert order["items"][0]["quantity"] == quantity

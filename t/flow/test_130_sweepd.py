@@ -82,6 +82,7 @@ def stored(system, status, ago=60, **changes):
     return doc["_id"]
 
 
+@pytest.mark.raw("Prism takes a connection that is cut for a fault")
 def test_an_order_that_a_killed_nginx_left_is_billed_once(system, partners, sweepd, without_orderd):
     customer = str(uuid.uuid4())
     partners.say("billing", Answer(201, {}, delay=1.5, close=True, times=1))

@@ -8,6 +8,8 @@ import threading
 import time
 import urllib.parse
 
+import pytest
+
 from conftest import nginx_workers, wait_for
 from http_fuzz import Target, descriptors
 
@@ -65,6 +67,7 @@ class Run:
             thread.join()
 
 
+@pytest.mark.raw("most of what it sends is no HTTP, and its orders are not for Prism to read")
 def test_spoilt_requests(system):
     def address(url):
         parts = urllib.parse.urlsplit(url)

@@ -7,16 +7,28 @@
 
 #define HOST    "kitchen.example"
 
-/* As the documents have it, told once more: link-local, a cloud's own, unspecified, multicast. */
+static bool is_closed_v4(const uint8_t *b)
+{
+    return b[0] == 0 || b[0] >= 224 || (b[0] == 169 && b[1] == 254);
+}
+
+/* As the documents have it, told once more: link-local, two clouds' own, unspecified, multicast; and the IPv4 addresses
+   that an IPv6 one stands for, mapped, IPv4-compatible, of NAT64 or of 6to4. */
 static bool is_closed(const struct in6_addr *address)
 {
-    const uint8_t *b = address->s6_addr;
+    static const uint8_t nat64[12] = { 0x00, 0x64, 0xFF, 0x9B };
+    static const uint8_t clouds[2][4] = { { 0xFD, 0x00, 0x0E, 0xC2 }, { 0xFD, 0x20, 0x00, 0xCE } };
+    const uint8_t       *b = address->s6_addr;
+    bool                 compatible = IN6_IS_ADDR_V4COMPAT(address) && b[12] != 0;
 
-    if (IN6_IS_ADDR_V4MAPPED(address)) {
-        return b[12] == 0 || b[12] >= 224 || (b[12] == 169 && b[13] == 254);
+    if (IN6_IS_ADDR_V4MAPPED(address) || compatible || memcmp(b, nat64, sizeof(nat64)) == 0) {
+        return is_closed_v4(b + 12);
+    }
+    if (b[0] == 0x20 && b[1] == 0x02) {
+        return is_closed_v4(b + 2);
     }
     return IN6_IS_ADDR_LINKLOCAL(address) || IN6_IS_ADDR_MULTICAST(address) || IN6_IS_ADDR_UNSPECIFIED(address)
-           || (b[0] == 0xFD && b[1] == 0 && b[2] == 0x0E && b[3] == 0xC2);
+           || memcmp(b, clouds[0], 4) == 0 || memcmp(b, clouds[1], 4) == 0;
 }
 
 static bool allowed(const foodsvc_allow_t *allow, const struct in6_addr *address, unsigned short port)
