@@ -337,15 +337,12 @@ ngx_http_foodsvc_payment_refused(ngx_http_foodsvc_op_t *op)
 
     flow = ctx->flow;
 
-    if (refused->rc != FOODSVC_STORE_OK) {
-        ngx_http_foodsvc_payment_reply_refused(ctx);
-
-    } else if (refused->verdict == FOODSVC_PAYMENT_WAIT) {
+    if (refused->rc == FOODSVC_STORE_OK && refused->verdict == FOODSVC_PAYMENT_WAIT) {
         free(flow->detail);
         flow->detail = NULL;
         ngx_http_foodsvc_payment_wait(ctx);
 
-    } else if (refused->payment->refused) {
+    } else if (refused->rc != FOODSVC_STORE_OK || refused->payment->refused) {
         ngx_http_foodsvc_payment_reply_refused(ctx);
 
     } else if (foodsvc_payment_taken(refused->payment)) {
