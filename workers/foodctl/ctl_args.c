@@ -69,11 +69,12 @@ ctl_args_age(const ctl_option_t *option, const char *value, int64_t *ms)
     static const int  seconds[] = { 1, 60, 3600, 86400 };
     size_t            digits = strspn(value, "0123456789");
     const char       *unit = value[digits] != '\0' ? strchr(units, value[digits]) : NULL;
+    int64_t           count = strtoll(value, NULL, 10);
 
-    if (digits == 0 || digits > 6 || unit == NULL || value[digits + 1] != '\0' || atoi(value) == 0) {
+    if (digits == 0 || digits > 6 || unit == NULL || value[digits + 1] != '\0' || count == 0) {
         return ctl_misused("--%s takes an age, as --%s 90s, 10m, 2h or 1d", option->name, option->name);
     }
-    *ms = (int64_t) atoi(value) * seconds[unit - units] * 1000;
+    *ms = count * seconds[unit - units] * 1000;
     return CTL_OK;
 }
 
