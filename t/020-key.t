@@ -3,10 +3,10 @@ use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket;
+use Foodsvc::Stage;
 use Digest::SHA ();
 
-no_shuffle();
-no_root_location();
+play('order');
 
 my $hash = Digest::SHA::sha256_hex('first');
 my $other = Digest::SHA::sha256_hex('second');
@@ -14,21 +14,10 @@ my $third = uc Digest::SHA::sha256_hex('third');
 
 add_block_preprocessor(sub {
     my $block = shift;
-    $block->set_value('http_config', <<"END");
-    foodsvc_mongo "$ENV{MONGO_URL}";
-    foodsvc_redis "$ENV{REDIS_URL}";
-    foodsvc_rabbitmq "$ENV{AMQP_URL}";
-    foodsvc_api_key_hash $hash $other;
-    foodsvc_api_keys_file ../html/keys;
-    upstream partners { foodsvc_partners; }
-END
-    $block->set_value('config', <<'END');
-    location = /_foodsvc/partner { internal; proxy_pass $foodsvc_partner_url; subrequest_output_buffer_size 64k; }
-    location / { foodsvc order; }
-    location /own/ { foodsvc order; foodsvc_api_key_hash 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef; }
-END
+    $block->set_value('api_keys', "$hash $other");
+    $block->set_value('settings', 'foodsvc_api_keys_file ../html/keys;');
     $block->set_value('user_files', ">>> keys\n# one more, in capitals\n$third   # of the third\n\n");
-    $block->set_value('no_error_log', "[alert]\n[emerg]\n");
+    $block->set_value('more_headers', '') unless defined $block->more_headers;
 });
 
 plan tests => repeat_each() * (blocks() * 5);

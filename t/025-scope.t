@@ -3,33 +3,20 @@ use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket;
+use Foodsvc::Stage;
 use Digest::SHA ();
 
-no_shuffle();
-no_root_location();
+play('order');
 
 my %hash = map { $_ => Digest::SHA::sha256_hex($_) } qw(reader writer payer card twice all);
 
 add_block_preprocessor(sub {
     my $block = shift;
-    $block->set_value('http_config', <<"END");
-    foodsvc_mongo "$ENV{MONGO_URL}";
-    foodsvc_redis "$ENV{REDIS_URL}";
-    foodsvc_rabbitmq "$ENV{AMQP_URL}";
-    foodsvc_api_key_hash $hash{reader} orders:read $hash{writer} orders:write $hash{all};
-    foodsvc_api_keys_file ../html/keys;
-    foodsvc_card_company http://127.0.0.1:1;
-    foodsvc_callback_url http://127.0.0.1:1;
-    upstream partners { foodsvc_partners; }
-END
-    $block->set_value('config', <<'END');
-    location = /_foodsvc/partner { internal; proxy_pass $foodsvc_partner_url; subrequest_output_buffer_size 64k; }
-    location /v1/orders { foodsvc order; }
-    location /v1/payments { foodsvc payment; }
-END
+    $block->set_value('api_keys', "$hash{reader} orders:read $hash{writer} orders:write $hash{all}");
+    $block->set_value('settings', 'foodsvc_api_keys_file ../html/keys;');
+    $block->set_value('locations', 'location /v1/orders { foodsvc order; } location /v1/payments { foodsvc payment; }');
     $block->set_value('user_files', ">>> keys\n  $hash{payer}\tpayments # PaymentService's\n$hash{card} callback\n"
         . "$hash{twice} callback\n$hash{twice} orders:read orders:write\n");
-    $block->set_value('no_error_log', "[alert]\n[emerg]\n");
 });
 
 plan tests => repeat_each() * (blocks() * 4);

@@ -3,32 +3,9 @@ use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket;
-use Digest::SHA ();
+use Foodsvc::Stage;
 
-no_shuffle();
-no_root_location();
-
-my $hash = Digest::SHA::sha256_hex('key');
-
-add_block_preprocessor(sub {
-    my $block = shift;
-    my $role = $block->role || 'order';
-    $block->set_value('http_config', <<"END");
-    foodsvc_mongo "$ENV{MONGO_URL}";
-    foodsvc_redis "$ENV{REDIS_URL}";
-    foodsvc_rabbitmq "$ENV{AMQP_URL}";
-    foodsvc_api_key_hash $hash;
-    foodsvc_card_company http://127.0.0.1:1;
-    foodsvc_callback_url http://127.0.0.1:1/v1/payments/callback;
-    upstream partners { foodsvc_partners; }
-END
-    $block->set_value('config', <<"END");
-    location = /_foodsvc/partner { internal; proxy_pass \$foodsvc_partner_url; subrequest_output_buffer_size 64k; }
-    location / { foodsvc $role; }
-END
-    $block->set_value('more_headers', 'X-API-Key: key');
-    $block->set_value('no_error_log', "[alert]\n[emerg]\n");
-});
+play('order');
 
 plan tests => repeat_each() * (blocks() * 5);
 run_tests();

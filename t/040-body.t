@@ -3,32 +3,19 @@ use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket 'no_plan';
-use Digest::SHA ();
+use Foodsvc::Stage;
 
-no_shuffle();
-no_root_location();
-
-my $hash = Digest::SHA::sha256_hex('key');
+play('order');
 
 add_block_preprocessor(sub {
     my $block = shift;
-    $block->set_value('http_config', <<"END");
-    foodsvc_mongo "$ENV{MONGO_URL}";
-    foodsvc_redis "$ENV{REDIS_URL}";
-    foodsvc_rabbitmq "$ENV{AMQP_URL}";
-    foodsvc_api_key_hash $hash;
-    upstream partners { foodsvc_partners; }
-END
-    $block->set_value('config', <<'END');
-    location = /_foodsvc/partner { internal; proxy_pass $foodsvc_partner_url; subrequest_output_buffer_size 64k; }
+    $block->set_value('locations', <<'END');
     location = /error { internal; foodsvc error; }
     error_page 400 408 413 414 494 /error;
     foodsvc_max_body 2000;
     location / { foodsvc order; client_body_buffer_size 1k; }
     location /v1/orders/small/ { foodsvc order; foodsvc_max_depth 2; client_max_body_size 1k; }
 END
-    $block->set_value('more_headers', 'X-API-Key: key') unless defined $block->more_headers;
-    $block->set_value('no_error_log', "[alert]\n[emerg]\n");
 });
 
 run_tests();
@@ -64,9 +51,8 @@ Content-Type: application/json
 === TEST 4: chunked, too large
 --- request eval
 "POST /v1/orders\n" . "7d1\r\n" . 'x' x 2001 . "\r\n0\r\n\r\n"
---- more_headers
-X-API-Key: key
-Transfer-Encoding: chunked
+--- more_headers eval
+"X-API-Key: $::KEY\nTransfer-Encoding: chunked"
 --- error_code: 413
 --- response_body chomp
 {"detail":"The body is larger than 2000 bytes"}
@@ -75,9 +61,8 @@ Transfer-Encoding: chunked
 === TEST 5: chunked, in two pieces
 --- request eval
 "POST /v1/orders\n" . "5\r\n{\"ite\r\n8\r\nms\":[]} \r\n0\r\n\r\n"
---- more_headers
-X-API-Key: key
-Transfer-Encoding: chunked
+--- more_headers eval
+"X-API-Key: $::KEY\nTransfer-Encoding: chunked"
 --- error_code: 422
 --- response_body_like chomp
 "loc":\["body","items"\].*"loc":\["body","customer_id"\]
@@ -95,7 +80,7 @@ Content-Type: application/json
 
 === TEST 7: two lengths
 --- raw_request eval
-"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nX-API-Key: key\r\nContent-Length: 2\r\nContent-Length: 3\r\nConnection: close\r\n\r\n{}"
+"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nX-API-Key: $::KEY\r\nContent-Length: 2\r\nContent-Length: 3\r\nConnection: close\r\n\r\n{}"
 --- error_code: 400
 --- response_body chomp
 {"detail":"Bad Request"}
@@ -103,7 +88,7 @@ Content-Type: application/json
 
 === TEST 8: a length that is none
 --- raw_request eval
-"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nX-API-Key: key\r\nContent-Length: two\r\nConnection: close\r\n\r\n{}"
+"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nX-API-Key: $::KEY\r\nContent-Length: two\r\nConnection: close\r\n\r\n{}"
 --- error_code: 400
 --- response_body chomp
 {"detail":"Bad Request"}

@@ -3,59 +3,39 @@ use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket 'no_plan';
-use Digest::SHA ();
+use Foodsvc::Stage;
 
-no_shuffle();
-no_root_location();
-
-my $hash = Digest::SHA::sha256_hex('key');
+play('order');
 
 add_block_preprocessor(sub {
     my $block = shift;
     my $role = $block->role || 'order';
-    my $mongo = $block->mongo || $ENV{MONGO_URL};
-    my $amqp = $block->amqp || $ENV{AMQP_URL};
     my $customer = $block->customer || q(return 200 '{"status":true,"version":"1","name":"CustomerService"}';);
-    $block->set_value('http_config', <<"END");
-    foodsvc_mongo "$mongo" timeout=300ms;
-    foodsvc_redis "$ENV{REDIS_URL}";
-    foodsvc_rabbitmq "$amqp" timeout=300ms;
-    foodsvc_api_key_hash $hash;
-    foodsvc_health_timeout 1500ms;
-    foodsvc_card_company http://127.0.0.1:1;
-    foodsvc_callback_url http://127.0.0.1:1/v1/payments/callback;
-    foodsvc_service_url PaymentService http://127.0.0.1:\$TEST_NGINX_RAND_PORT_1/pay;
-    foodsvc_service_url KitchenService http://127.0.0.1:\$TEST_NGINX_RAND_PORT_1/kitchen/;
-    foodsvc_service_url DeliveryService http://127.0.0.1:\$TEST_NGINX_RAND_PORT_1/delivery;
-    foodsvc_service_url CustomerService http://127.0.0.1:\$TEST_NGINX_RAND_PORT_1;
-    upstream partners { foodsvc_partners; keepalive 8; }
-    server {
-        listen 127.0.0.1:\$TEST_NGINX_RAND_PORT_1;
+    $block->set_value('amqp_parameters', 'timeout=300ms');
+    $block->set_value('settings', 'foodsvc_health_timeout 1500ms;');
+    $block->set_value('read_timeout', '2500ms');
+    $block->set_value('service_urls', <<'END');
+    foodsvc_service_url PaymentService http://127.0.0.1:$TEST_NGINX_RAND_PORT_1/pay;
+    foodsvc_service_url KitchenService http://127.0.0.1:$TEST_NGINX_RAND_PORT_1/kitchen/;
+    foodsvc_service_url DeliveryService http://127.0.0.1:$TEST_NGINX_RAND_PORT_1/delivery;
+    foodsvc_service_url CustomerService http://127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+END
+    $block->set_value('customer_service', <<"END");
         location = /pay/health { return 200 '{"status":true,"version":"1","name":"PaymentService"}'; }
         location = /kitchen/health { return 200 '{"status":true,"version":"1","name":"KitchenService"}'; }
         location = /delivery/health { return 200 '{"status":true,"version":"1","name":"DeliveryService"}'; }
         location = /health { $customer }
         location / { return 404; }
-    }
 END
     my $certificate = $block->no_certificate ? '' : 'foodsvc_certificate ../html/test.crt;';
-    $block->set_value('config', <<"END");
-    location = /_foodsvc/partner {
-        internal;
-        proxy_pass \$foodsvc_partner_url;
-        proxy_set_header Host \$foodsvc_partner_host;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-        proxy_read_timeout 2500ms;
-        subrequest_output_buffer_size 64k;
-    }
+    $block->set_value('locations', <<"END");
     location / { foodsvc $role; $certificate }
     location /own/health { foodsvc health $role; $certificate }
 END
     my $days = $block->days || 800;
     $block->set_value('user_files', ">>> test.crt\n" . certificate($days)) unless $block->no_certificate;
-    $block->set_value('no_error_log', "[alert]\n[emerg]\n") unless defined $block->no_error_log;
     $block->set_value('request', 'GET /health') unless defined $block->request;
+    $block->set_value('more_headers', '');
 });
 
 # Self-signed, valid for so many days (negative: expired).
@@ -142,14 +122,14 @@ GET /own/health
 
 
 === TEST 8: MongoDB is away
---- mongo: mongodb://127.0.0.1:1/?directConnection=true
+--- mongo: away
 --- error_code: 500
 --- response_body_like chomp
 "name":"MongoDb","status":false\},\{"name":"RabbitMQ","status":true\}
 
 
 === TEST 9: RabbitMQ is away
---- amqp: amqp://guest:guest@127.0.0.1:1/
+--- amqp: away
 --- error_code: 500
 --- response_body_like chomp
 "name":"MongoDb","status":true\},\{"name":"RabbitMQ","status":false\}

@@ -56,7 +56,6 @@ my %acts = (
     gone => sub { my $id = shift; until_true("$id not in Redis", sub { redis('EXISTS', $id) eq '0' }) },
 );
 
-no_shuffle();
 play('order');
 add_response_body_check(sub {
     my ($block, $body, $i, $repetition, $dry) = @_;

@@ -33,7 +33,6 @@ sub broker {
 
 # Sections: `ids`, payments that are pending before; `receiver`, their queue; `queue`, what is done with it before; `between`,
 # a line for each response: what is done with it behind it ("-": nothing). `held`: how many messages it has at the end.
-no_shuffle();
 play('payment');
 add_response_body_check(sub {
     my ($block, $body, $i, $repetition, $dry) = @_;

@@ -6,7 +6,6 @@ use Test::Nginx::Socket 'no_plan';
 use Foodsvc::Stage;
 
 # Sections: `id`, a payment that is pending before, and the receiver of its event.
-no_shuffle();
 play('payment');
 add_block_preprocessor(sub {
     my $block = shift;

@@ -5,7 +5,6 @@ BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket 'no_plan';
 use Foodsvc::Stage;
 
-no_shuffle();
 play('order');
 run_tests();
 

@@ -5,7 +5,6 @@ BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket 'no_plan';
 use Foodsvc::Stage;
 
-no_shuffle();
 play('order');
 
 # Orders of the year 9000 are in front of whatever else the database holds.

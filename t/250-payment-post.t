@@ -5,7 +5,6 @@ BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket 'no_plan';
 use Foodsvc::Stage;
 
-no_shuffle();
 play('payment');
 
 our $billing = q(location ~ ^/v1/customers/53c5711d-f5d4-45eb-8651-f0ba9092ba0d/billing$ {

@@ -5,7 +5,6 @@ BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket 'no_plan';
 use Foodsvc::Stage;
 
-no_shuffle();
 play('payment');
 
 # The payment of the section `id` is there, its status `status`, its receiver a queue of its own.

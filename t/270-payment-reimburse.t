@@ -5,7 +5,6 @@ BEGIN { push @INC, 't/lib' }
 use Test::Nginx::Socket 'no_plan';
 use Foodsvc::Stage;
 
-no_shuffle();
 play('payment');
 
 # The request for the payment of the section `id`, which is there with `status` when that is given.

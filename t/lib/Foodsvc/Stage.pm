@@ -1,15 +1,23 @@
-# The stage of the handlers' tests (t/2xx-*.t): an nginx with one service, stand-in partners beside it, and the real MongoDB,
-# Redis and RabbitMQ named by MONGO_URL, REDIS_URL and AMQP_URL.
+# The stage of the tests of routes and handlers: an nginx with one service, stand-in partners beside it, and the real
+# MongoDB, Redis and RabbitMQ named by MONGO_URL, REDIS_URL and AMQP_URL.
 #
 #     use Foodsvc::Stage;
 #     play('order');      # or play('payment')
 #
-# From then on a block needs neither config nor http_config, its requests show the API key, and these sections may be used:
-#   payment_service    order: what is in the server{} that plays PaymentService. Absent: nobody listens there.
-#   customer_service, card_company    payment: the same
+# From then on a block needs neither config nor http_config, its requests show the API key, and these sections may be used
+# (a file that wants one in all of its blocks sets it in a preprocessor of its own, after play()):
+#   role    another service for this block
+#   payment_service, customer_service    what is in the server{} that plays it, on $TEST_NGINX_RAND_PORT_1. Absent: nobody
+#               listens there.
+#   card_company, second    the same, on $TEST_NGINX_RAND_PORT_2
+#   service_urls    lines of foodsvc_service_url in place of those of the two services
 #   mongo, redis, amqp    a url in place of the real one; "away": of a server that is not there
 #   amqp_parameters    more of foodsvc_rabbitmq
+#   api_keys    hashes and scopes in place of those of $KEY
 #   settings    more directives for the http block
+#   locations    what the server has in place of `location / { foodsvc ROLE; }`
+#   partner_settings    more directives for the internal location through which partners are called
+#   read_timeout    its proxy_read_timeout
 #   before      one line each, a command of t/lib/stage.py, before nginx starts. Words are parted by blanks, '...' is one word.
 #   after       one line each, `COMMAND =~ REGEX`, when the (first) response has come; a test each
 package Foodsvc::Stage;
@@ -38,40 +46,13 @@ my %partners = (
     payment_service => '$TEST_NGINX_RAND_PORT_1',
     customer_service => '$TEST_NGINX_RAND_PORT_1',
     card_company => '$TEST_NGINX_RAND_PORT_2',
+    second => '$TEST_NGINX_RAND_PORT_2',
 );
 
-my $partner_location = <<'END';
-    location = /_foodsvc/partner {
-        internal;
-        proxy_pass $foodsvc_partner_url;
-        proxy_set_header Host $foodsvc_partner_host;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-        proxy_connect_timeout 1s;
-        proxy_read_timeout 1s;
-        proxy_next_upstream off;
-        proxy_buffer_size 64k;
-        proxy_buffers 4 64k;
-        subrequest_output_buffer_size 64k;
-    }
-END
-
-my %configs = (
-    order => <<'END',
+my $service_urls = <<'END';
     foodsvc_service_url PaymentService http://127.0.0.1:$TEST_NGINX_RAND_PORT_1;
-    location /v1/orders {
-        foodsvc order;
-    }
-END
-    payment => <<'END',
     foodsvc_service_url CustomerService http://127.0.0.1:$TEST_NGINX_RAND_PORT_1;
-    foodsvc_card_company http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
-    foodsvc_callback_url https://127.0.0.1:8001/v1/payments/callback;
-    location /v1/payments {
-        foodsvc payment;
-    }
 END
-);
 
 for my $name (qw(MONGO_URL REDIS_URL AMQP_URL)) {
     die "$name is not set: these tests need real servers (t/run starts them)\n" unless $ENV{$name};
@@ -79,6 +60,8 @@ for my $name (qw(MONGO_URL REDIS_URL AMQP_URL)) {
 
 sub play {
     $role = shift;
+    main::no_shuffle();
+    main::no_root_location();
     main::add_block_preprocessor(\&prepare);
     main::add_response_body_check(\&look_behind);
 }
@@ -108,11 +91,16 @@ sub section {
     return $value;
 }
 
+sub given {
+    my ($block, $name, $else) = @_;
+    my $value = section($block, $name);
+    return defined $value ? $value : $else;
+}
+
 sub server_url {
     my ($block, $name, $real) = @_;
-    my $given = section($block, $name);
-    return $real unless defined $given;
-    return $given eq 'away' ? $away{$name} : $given;
+    my $url = given($block, $name, $real);
+    return $url eq 'away' ? $away{$name} : $url;
 }
 
 sub http_config {
@@ -128,11 +116,9 @@ sub http_config {
         keepalive 8;
     }
 END
-        ['amqp', $ENV{AMQP_URL}]), section($block, 'amqp_parameters') || '', Digest::SHA::sha256_hex($KEY);
+        ['amqp', $ENV{AMQP_URL}]), given($block, 'amqp_parameters', ''), given($block, 'api_keys', Digest::SHA::sha256_hex($KEY));
 
-    my $settings = section($block, 'settings');
-    $text .= "$settings\n" if defined $settings;
-
+    $text .= given($block, 'settings', '') . "\n";
     for my $name (sort keys %partners) {
         my $inside = section($block, $name);
         $text .= "server { listen 127.0.0.1:$partners{$name};\n$inside\n}\n" if defined $inside;
@@ -140,12 +126,40 @@ END
     return $text;
 }
 
+sub config {
+    my $block = shift;
+    my $timeout = given($block, 'read_timeout', '1s');
+    my $more = given($block, 'partner_settings', '');
+    my $urls = given($block, 'service_urls', $service_urls);
+    my $locations = given($block, 'locations', 'location / { foodsvc ' . given($block, 'role', $role) . '; }');
+    return <<"END";
+    location = /_foodsvc/partner {
+        internal;
+        proxy_pass \$foodsvc_partner_url;
+        proxy_set_header Host \$foodsvc_partner_host;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_connect_timeout 1s;
+        proxy_read_timeout $timeout;
+        proxy_next_upstream off;
+        proxy_buffer_size 64k;
+        proxy_buffers 4 64k;
+        subrequest_output_buffer_size 64k;
+        $more
+    }
+    $urls
+    foodsvc_card_company http://127.0.0.1:\$TEST_NGINX_RAND_PORT_2;
+    foodsvc_callback_url https://127.0.0.1:8001/v1/payments/callback;
+    $locations
+END
+}
+
 sub prepare {
     my $block = shift;
     my $commands = section($block, 'before');
     stage(map { (words($_), '--') } grep { /\S/ } split /\n/, $commands) if defined $commands;
     $block->set_value('http_config', http_config($block));
-    $block->set_value('config', $partner_location . $configs{$role});
+    $block->set_value('config', config($block));
     $block->set_value('more_headers', "X-API-Key: $KEY") unless defined section($block, 'more_headers');
     $block->set_value('no_error_log', "[alert]\n[emerg]\n") unless defined section($block, 'no_error_log');
     $block->set_value('init', 'Foodsvc::Stage::wait_for_redis()')
