@@ -109,14 +109,12 @@ ngx_http_foodsvc_publisher_socket(ngx_http_foodsvc_publisher_thread_t *t, ngx_ui
         return amqp_tcp_socket_new(t->conn);
     }
 
-    /* nginx has set OpenSSL up already */
-
-    amqp_set_initialize_ssl_library(0);
-
     socket = amqp_ssl_socket_new(t->conn);
     if (socket == NULL) {
         return NULL;
     }
+
+    t->tls = 1;
 
     cacert = (char *) t->shared->conf->cacert.data;
 
@@ -347,4 +345,18 @@ ngx_http_foodsvc_publisher_disconnect(ngx_http_foodsvc_publisher_thread_t *t)
     t->backoff = ngx_max(t->backoff * 2, NGX_HTTP_FOODSVC_PUBLISHER_BACKOFF_MIN);
     t->backoff = ngx_min(t->backoff, NGX_HTTP_FOODSVC_PUBLISHER_BACKOFF_MAX);
     t->retry_at = now + t->backoff - (uint64_t) rand_r(&t->seed) % (t->backoff / 2);
+}
+
+
+/*
+ * rabbitmq-c keeps what its first TLS socket made for all of them; nginx unloads it with the module, and then nobody
+ * knows of that any more. Only what the library has set up itself it can take down again (0.11 crashes otherwise), so
+ * amqp_set_initialize_ssl_library() is left alone: with OpenSSL 1.1 and later it sets up nothing that nginx has, too.
+ */
+void
+ngx_http_foodsvc_publisher_end_tls(ngx_http_foodsvc_publisher_thread_t *t)
+{
+    if (t->tls) {
+        (void) amqp_uninitialize_ssl_library();
+    }
 }

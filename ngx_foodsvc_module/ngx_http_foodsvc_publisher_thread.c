@@ -344,6 +344,8 @@ ngx_http_foodsvc_publisher_run(void *publisher)
         ngx_http_foodsvc_publisher_disconnect(t);
     }
 
+    ngx_http_foodsvc_publisher_end_tls(t);
+
     ngx_http_foodsvc_publisher_abandon(t, &t->waiting);
     ngx_http_foodsvc_publisher_abandon(t, &t->sent);
     ngx_http_foodsvc_publisher_abandon(t, &t->checks);

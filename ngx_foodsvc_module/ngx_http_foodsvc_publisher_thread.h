@@ -74,6 +74,7 @@ typedef struct {
     uint64_t                            backoff;
     uint64_t                            connected_at;
     ngx_uint_t                          told;           /* "not connected" is in the log */
+    ngx_uint_t                          tls;            /* the library has been set up for it */
     unsigned int                        seed;           /* of the jitter */
 
     ngx_queue_t                         waiting;        /* messages to be sent */
@@ -115,6 +116,8 @@ void ngx_http_foodsvc_publisher_unsend(ngx_http_foodsvc_publisher_thread_t *t);
 /* ngx_http_foodsvc_publisher_connect.c */
 void ngx_http_foodsvc_publisher_connect(ngx_http_foodsvc_publisher_thread_t *t);
 void ngx_http_foodsvc_publisher_disconnect(ngx_http_foodsvc_publisher_thread_t *t);
+/* The last one's end: nothing of the library's TLS is used after that. */
+void ngx_http_foodsvc_publisher_end_tls(ngx_http_foodsvc_publisher_thread_t *t);
 /* Opens the channel and asks for confirms; a failure is the connection's. */
 void ngx_http_foodsvc_publisher_channel(ngx_http_foodsvc_publisher_thread_t *t);
 
