@@ -86,6 +86,21 @@ bool foodsvc_payment_taken(const foodsvc_payment_t *payment)
     return payment->reimburse ? payment->reimburse_taken : payment->has_transaction_id;
 }
 
+/* Before a charge is asked for, its amount is stored: without one the company has not heard of it. */
+static bool is_unheard(const foodsvc_payment_t *payment)
+{
+    return !payment->reimburse && !payment->has_amount && !payment->has_transaction_id;
+}
+
+bool foodsvc_payment_stale(const foodsvc_payment_t *payment, int64_t now)
+{
+    if (payment->status != FOODSVC_PENDING || is_unheard(payment)) {
+        return false;
+    }
+    return payment->ask_until != 0 ? now >= payment->ask_until
+           : payment->asked == 0 && payment->has_transaction_id && !payment->reimburse;
+}
+
 /* --- attempts --- */
 
 /* It stays what a document can hold. */
@@ -125,6 +140,9 @@ static foodsvc_payment_verdict_e begin_attempt(foodsvc_payment_t *payment, const
     payment->attempt_until = change->by[0] != '\0' ? change->when + lease : 0;
     payment->asked = change->when;
     payment->refused = 0;
+    if (change->key_life_ms > 0 && (payment->attempts == 0 || payment->ask_until == 0 || is_unheard(payment))) {
+        payment->ask_until = change->when + change->key_life_ms;
+    }
     count(&payment->attempts);
     return FOODSVC_PAYMENT_WRITE;
 }
@@ -143,7 +161,8 @@ static foodsvc_payment_verdict_e decide_open(foodsvc_payment_t *payment, const f
     if (foodsvc_payment_taken(payment) && !is_overdue(payment, change)) {
         return FOODSVC_PAYMENT_NOTHING;
     }
-    return is_held(payment, change) ? FOODSVC_PAYMENT_WAIT : begin_attempt(payment, change);
+    return is_held(payment, change) ? FOODSVC_PAYMENT_WAIT
+           : foodsvc_payment_stale(payment, change->when) ? FOODSVC_PAYMENT_STALE : begin_attempt(payment, change);
 }
 
 static foodsvc_payment_verdict_e decide_request(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
@@ -256,6 +275,7 @@ static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment, cons
     }
     payment->status = payment->reimburse ? FOODSVC_PAY_PAID : FOODSVC_PAY_FAILED;
     payment->reimburse = false;
+    payment->ask_until = 0;
     payment->refused = change->refused;
     return FOODSVC_PAYMENT_WRITE;
 }
@@ -294,16 +314,20 @@ static bool fails_refund(const foodsvc_payment_t *payment, const foodsvc_payment
 
 /*
  * The company took the reimbursement and says now that it failed: the transaction tells it from the charge. Its callback
- * may be faster than its answer to the request, or that was not stored; then it is nobody's transaction yet.
+ * may be faster than its answer to the request, or that was not stored; then it is nobody's transaction yet. When the
+ * refund is stale, nobody repeats the charge's failure any more: a person has looked, and says so.
  */
 static bool refund_failed(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    return fails_refund(payment, change) && payment->reimburse_taken && same_transaction(payment, change);
+    return fails_refund(payment, change)
+           && ((payment->reimburse_taken && same_transaction(payment, change))
+               || foodsvc_payment_stale(payment, change->when));
 }
 
 static bool refund_unknown(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    return fails_refund(payment, change) && !payment->reimburse_taken && !same_transaction(payment, change);
+    return fails_refund(payment, change) && !payment->reimburse_taken && !same_transaction(payment, change)
+           && !foodsvc_payment_stale(payment, change->when);
 }
 
 static void add_mark(foodsvc_payment_t *payment, int64_t when)
@@ -343,6 +367,7 @@ static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, con
     }
     payment->reimburse = payment->reimburse_taken = false;
     payment->attempts = payment->refused = 0;
+    payment->ask_until = 0;
     end_attempt(payment);
     take_transaction(payment, change);
     if (tells) {

@@ -12,6 +12,10 @@
  * that is further away than the longest is none (a clock was wrong). Every attempt asks for the amount that the first
  * one stored, with the same idempotency key; a reimbursement that the company refused after it had taken it is followed
  * by another, with a key of its own.
+ *
+ * A company remembers a key for a while only (24 h is usual); asked with it after that, it might charge again. So the
+ * first attempt stores until when it may be asked (ask_until). After that a payment without an answer is stale: nobody
+ * asks by himself, foodctl stuck shows it, and a callback, the company's or one that a person sends for it, decides.
  */
 #ifndef FOODSVC_PAYMENT_H
 #define FOODSVC_PAYMENT_H
@@ -74,6 +78,7 @@ typedef struct {
     char                      attempt_by[FOODSVC_UUID_TEXT + 1];    /* who asks the company now; "" nobody */
     int64_t                   attempt_until;    /* ms */
     int64_t                   asked;            /* ms: when the last attempt began; 0: none did, or it isn't known */
+    int64_t                   ask_until;        /* ms: no attempt begins from then on, while it is pending; 0: unknown */
     unsigned                  attempts;         /* since it is pending; more than one: how an earlier one ended is open */
     unsigned                  refused;          /* the HTTP status that the last attempt was refused with; 0: it wasn't */
     foodsvc_payment_mark_t    outbox[FOODSVC_PAYMENT_MARKS];        /* oldest first: the order of their events */
@@ -82,6 +87,11 @@ typedef struct {
 
 /* The card company has what is pending, or had it. */
 bool foodsvc_payment_taken(const foodsvc_payment_t *payment);
+/*
+ * It is pending, and the company must not be asked again: it may have forgotten the idempotency key, or another
+ * implementation has asked it, without ours.
+ */
+bool foodsvc_payment_stale(const foodsvc_payment_t *payment, int64_t now);
 
 foodsvc_payment_t *foodsvc_payment_new(void);
 void foodsvc_payment_free(foodsvc_payment_t *payment);
@@ -107,6 +117,7 @@ typedef struct {
     char                      by[FOODSVC_UUID_TEXT + 1];
     int64_t                   lease_ms;         /* REQUESTED, REIMBURSE: how long the attempt may take */
     int64_t                   callback_wait_ms; /* REQUESTED, REIMBURSE: after that a callback counts as lost; 0: never */
+    int64_t                   key_life_ms;      /* REQUESTED, REIMBURSE: how long the company knows a key; 0: for ever */
     bool                      waited;           /* REQUESTED, REIMBURSE: for another attempt: its end is the answer */
     double                    amount;           /* AMOUNT: > 0 */
     unsigned                  refunds;          /* ACCEPTED, of a refund: reimburse_refused when it was asked for */
@@ -121,13 +132,14 @@ typedef enum {
     FOODSVC_PAYMENT_NOTHING,    /* done before, or behind: success without effect */
     FOODSVC_PAYMENT_WAIT,       /* another attempt is under way: ask again later. CALLBACK: it can't be told yet whose
                                    answer it is */
+    FOODSVC_PAYMENT_STALE,      /* REQUESTED, REIMBURSE: it has to be asked again, and may not be: a person decides */
     FOODSVC_PAYMENT_ILLEGAL     /* a reimbursement of what was not paid */
 } foodsvc_payment_verdict_e;
 
 /*
  * Decides and, when the verdict is WRITE, applies to `payment` in memory.
  *   REQUESTED  pending, not taken (no transaction_id), or taken and its callback overdue: WRITE, the attempt begins, or
- *              WAIT for the one that is under way; failed without transaction_id: WRITE to pending, the same, but
+ *              WAIT for the one that is under way, STALE when it is too late for one; failed without transaction_id: WRITE to pending, the same, but
  *              NOTHING for who has waited for the attempt that was refused (`refused` says how); else NOTHING
  *   REIMBURSE  paid: WRITE to pending + reimburse, the attempt begins (NOTHING as above); pending + reimburse: as
  *              REQUESTED, with reimburse_taken for taken; reimbursed: NOTHING; else ILLEGAL
@@ -142,7 +154,8 @@ typedef enum {
  *              way; else NOTHING
  *   RELEASED   the attempt is this one: WRITE: it ends; else NOTHING
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: reimbursed, and failed, of the
- *              transaction that was taken: back to paid; failed of an unknown transaction while none was taken: WAIT;
+ *              transaction that was taken, or of any when it is stale: back to paid; failed of an unknown transaction
+ *              while none was taken: WAIT;
  *              failed: paid and reimbursed, and failed when there is no transaction_id: then only we had said no so far,
  *              and nobody was told by an event; paid: reimbursed; all else NOTHING. A written callback adds a mark (a new
  *              UUID v4) to the outbox, sets transaction_id, and ends reimburse and the attempt. In a full outbox the

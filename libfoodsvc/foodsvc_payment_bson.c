@@ -3,8 +3,8 @@
  *
  * Beside the contract's fields: `reimburse` (bool, a reimbursement runs), `reimburse_taken` (bool, the card company has
  * taken it), `reimburse_refused` (how many of them it refused after that), `amount` (double), `attempt` {by, until} (who
- * asks the company now), `asked` (date, when the last attempt began), `attempts`, `refused` (the last one's HTTP status)
- * and `outbox` [{id, status, when}] (events that the broker has not confirmed, oldest first; a
+ * asks the company now), `asked` (date, when the last attempt began), `ask_until` (date, when it is too late for
+ * another), `attempts`, `refused` (the last one's HTTP status) and `outbox` [{id, status, when}] (events that the broker has not confirmed, oldest first; a
  * single {id, status} is read as one of them). transaction_id is absent until the
  * card company gave one. `rev` is the store's.
  */
@@ -86,6 +86,7 @@ bool foodsvc_payment_to_bson(const foodsvc_payment_t *payment, bson_t *doc)
            && (!payment->has_amount || bson_append_double(doc, "amount", -1, payment->amount))
            && append_attempt(payment, doc)
            && (payment->asked == 0 || bson_append_date_time(doc, "asked", -1, payment->asked))
+           && (payment->ask_until == 0 || bson_append_date_time(doc, "ask_until", -1, payment->ask_until))
            && append_count("attempts", payment->attempts, doc)
            && append_count("refused", payment->refused, doc)
            && append_outbox(payment, doc);
@@ -245,6 +246,8 @@ static bool read_our_field(const bson_iter_t *iter, foodsvc_payment_t *payment, 
         return read_attempt(iter, payment, err);
     } else if (strcmp(key, "asked") == 0) {
         return BSON_ITER_HOLDS_NULL(iter) || foodsvc_bson_time(iter, &payment->asked) || foodsvc_bson_bad(err, key);
+    } else if (strcmp(key, "ask_until") == 0) {
+        return BSON_ITER_HOLDS_NULL(iter) || foodsvc_bson_time(iter, &payment->ask_until) || foodsvc_bson_bad(err, key);
     } else if (strcmp(key, "attempts") == 0) {
         return read_count(iter, &payment->attempts, err);
     } else if (strcmp(key, "refused") == 0) {

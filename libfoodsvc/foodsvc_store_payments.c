@@ -28,7 +28,7 @@ static bson_t *condition_of(const char *id, const bson_t *doc)
 /* The fields that a change may touch, the outbox apart. */
 static const char *const fields[] = {
     "transaction_id", "status", "reimburse", "reimburse_taken", "reimburse_refused", "amount", "attempt", "asked",
-    "attempts", "refused"
+    "ask_until", "attempts", "refused"
 };
 
 static bool same_field(const bson_t *a, const bson_t *b, const char *key)

@@ -20,6 +20,7 @@ static ngx_http_foodsvc_range_t  ngx_http_foodsvc_depth_range = { ngx_http_foods
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_answer_range = { ngx_http_foodsvc_conf_range, 1, 16 * 1024 * 1024, "bytes" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_deadline_range = { ngx_http_foodsvc_conf_range, 10, 600000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_callback_range = { ngx_http_foodsvc_conf_range, 10, 86400000, "ms" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_key_life_range = { ngx_http_foodsvc_conf_range, 10, 2592000000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_health_range = { ngx_http_foodsvc_conf_range, 10, 60000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_ttl_range = { ngx_http_foodsvc_conf_range, 0, 2000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_page_range = { ngx_http_foodsvc_conf_range, 1, 1000, "orders" };
@@ -134,6 +135,12 @@ static ngx_command_t  ngx_http_foodsvc_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_foodsvc_loc_conf_t, callback_wait), &ngx_http_foodsvc_callback_range },
+
+    { ngx_string("foodsvc_card_key_life"),
+      NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_foodsvc_loc_conf_t, card_key_life), &ngx_http_foodsvc_key_life_range },
 
     { ngx_string("foodsvc_health_timeout"),
       NGX_HTTP_FOODSVC_ANYWHERE|NGX_CONF_TAKE1,
@@ -293,6 +300,7 @@ ngx_http_foodsvc_create_loc_conf(ngx_conf_t *cf)
     conf->max_answer = NGX_CONF_UNSET_SIZE;
     conf->deadline = NGX_CONF_UNSET_MSEC;
     conf->callback_wait = NGX_CONF_UNSET_MSEC;
+    conf->card_key_life = NGX_CONF_UNSET_MSEC;
     conf->health_timeout = NGX_CONF_UNSET_MSEC;
     conf->url_ttl = NGX_CONF_UNSET_MSEC;
     conf->page = NGX_CONF_UNSET_UINT;
@@ -335,6 +343,7 @@ ngx_http_foodsvc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->max_answer, prev->max_answer, 65536);
     ngx_conf_merge_msec_value(conf->deadline, prev->deadline, 10000);
     ngx_conf_merge_msec_value(conf->callback_wait, prev->callback_wait, 120000);
+    ngx_conf_merge_msec_value(conf->card_key_life, prev->card_key_life, 23 * 3600 * 1000);
     ngx_conf_merge_msec_value(conf->health_timeout, prev->health_timeout, 2000);
     ngx_conf_merge_msec_value(conf->url_ttl, prev->url_ttl, 2000);
     ngx_conf_merge_uint_value(conf->page, prev->page, 200);

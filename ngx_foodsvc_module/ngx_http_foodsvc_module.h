@@ -61,6 +61,7 @@ typedef struct {
     size_t                    max_answer;           /* a partner's answer */
     ngx_msec_t                deadline;             /* of a request, body read */
     ngx_msec_t                callback_wait;        /* of the card company: then it is asked again */
+    ngx_msec_t                card_key_life;        /* after the first attempt it is not */
     ngx_msec_t                health_timeout;
     ngx_msec_t                url_ttl;              /* a remembered address; at most 2 s */
     ngx_uint_t                page;                 /* orders read at once by GET /v1/orders */

@@ -89,6 +89,7 @@ ngx_http_foodsvc_payment_ask(ngx_http_foodsvc_ctx_t *ctx)
     if (op) {
         op->u.payment.change.lease_ms = ctx->conf->deadline + NGX_HTTP_FOODSVC_PAYMENT_MARGIN;
         op->u.payment.change.callback_wait_ms = ctx->conf->callback_wait;
+        op->u.payment.change.key_life_ms = ctx->conf->card_key_life;
         op->u.payment.change.waited = flow->waited;
     }
 
@@ -202,6 +203,13 @@ ngx_http_foodsvc_payment_decided(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_paym
 
     case FOODSVC_PAYMENT_NOTHING:
         ngx_http_foodsvc_payment_reply_as_it_stands(ctx, stored->payment);
+        break;
+
+    case FOODSVC_PAYMENT_STALE:
+        ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_CONFLICT,
+                                      FOODSVC_CARD_COMPANY " has not reported on the %s of order '%s', and is not asked "
+                                      "again: it may have forgotten the Idempotency-Key",
+                                      flow->reimburse ? "reimbursement" : "payment", stored->id);
         break;
 
     case FOODSVC_PAYMENT_ILLEGAL:

@@ -266,7 +266,13 @@ none": it must be there and readable by root
 foodsvc_url_ttl is 3000: it must be from 0 to 2000 ms in
 
 
-=== TEST 32: a certificate's file without one
+=== TEST 32: a key that the card company knows for ever
+--- location: location / { foodsvc payment; foodsvc_card_key_life 365d; }
+--- error_log
+foodsvc_card_key_life is 31536000000: it must be from 10 to 2592000000 ms in
+
+
+=== TEST 33: a certificate's file without one
 --- location: location / { foodsvc order; foodsvc_certificate ../html/empty.pem; }
 --- user_files
 >>> empty.pem
@@ -275,7 +281,7 @@ nothing
 has no certificate: give a PEM file in
 
 
-=== TEST 33: a key for the partners with a blank in it
+=== TEST 34: a key for the partners with a blank in it
 --- location: location / { foodsvc order; foodsvc_partner_key_file ../html/key; }
 --- user_files
 >>> key
@@ -284,13 +290,13 @@ two words
 is no API key: give printable ASCII without blanks in
 
 
-=== TEST 34: a partner location that is no path
+=== TEST 35: a partner location that is no path
 --- location: location / { foodsvc order; foodsvc_partner_location partner; }
 --- error_log
 "partner" is no location: give its path, as /_foodsvc/partner in
 
 
-=== TEST 35: the message names the file and the line of the role
+=== TEST 36: the message names the file and the line of the role
 --- location
 location / {
     foodsvc payment;
@@ -299,14 +305,14 @@ location / {
 qr/needs "foodsvc_card_company": add it in \S+nginx\.conf:\d+/
 
 
-=== TEST 36: a CA for a connection that has no TLS
+=== TEST 37: a CA for a connection that has no TLS
 --- location: location / { foodsvc order; }
 --- rabbitmq: foodsvc_rabbitmq amqp://guest:guest@127.0.0.1/ ca=html/none;
 --- error_log
 foodsvc_rabbitmq: ca= is for an amqps:// url, and this one has no TLS in
 
 
-=== TEST 37: a CA's file that has no certificate
+=== TEST 38: a CA's file that has no certificate
 --- location: location / { foodsvc order; }
 --- rabbitmq: foodsvc_rabbitmq amqps://guest:guest@127.0.0.1/ ca=../html/empty.pem;
 --- user_files
@@ -316,28 +322,28 @@ nothing
 qr/foodsvc_rabbitmq: no certificate could be read from ca=\S+empty\.pem: give a PEM file in/
 
 
-=== TEST 38: a RabbitMQ url with a port that is none
+=== TEST 39: a RabbitMQ url with a port that is none
 --- location: location / { foodsvc order; }
 --- rabbitmq: foodsvc_rabbitmq amqp://guest:guest@127.0.0.1:0/;
 --- error_log
 foodsvc_rabbitmq: the url has a bad port: give amqp[s]://user:password@host:port[/vhost] in
 
 
-=== TEST 39: a scope that there is not, behind a hash
+=== TEST 40: a scope that there is not, behind a hash
 --- location: location / { foodsvc order; }
 --- keys: foodsvc_api_key_hash 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef orders:raed;
 --- error_log
 argument 2 is not the SHA-256 of a key, nor a scope: give 64 hex digits (printf %s KEY | sha256sum), or a scope of the key before: orders:read, orders:write, payments or callback
 
 
-=== TEST 40: a scope without a key before it
+=== TEST 41: a scope without a key before it
 --- location: location / { foodsvc order; }
 --- keys: foodsvc_api_key_hash orders:read;
 --- error_log
 argument 1 is not the SHA-256 of a key: give 64 hex digits
 
 
-=== TEST 41: a file of keys with an unknown scope
+=== TEST 42: a file of keys with an unknown scope
 --- location: location / { foodsvc order; }
 --- keys: foodsvc_api_keys_file ../html/keys;
 --- user_files
@@ -347,7 +353,7 @@ argument 1 is not the SHA-256 of a key: give 64 hex digits
 keys" line 1 names an unknown scope: use orders:read, orders:write, payments or callback
 
 
-=== TEST 42: what was shown needs some room
+=== TEST 43: what was shown needs some room
 --- location: location / { foodsvc order; }
 --- redis
 foodsvc_redis redis://127.0.0.1:1;
@@ -356,7 +362,7 @@ foodsvc_shown 100;
 foodsvc_shown: "100" is no size of 65536 bytes or more: give one, as 4m, or "off" in
 
 
-=== TEST 43: or is off
+=== TEST 44: or is off
 --- location: location / { foodsvc order; }
 --- redis
 foodsvc_redis redis://127.0.0.1:1;
@@ -366,13 +372,13 @@ foodsvc_shown 4m;
 "foodsvc_shown" directive is duplicate in
 
 
-=== TEST 44: a list of partners with a net that is none
+=== TEST 45: a list of partners with a net that is none
 --- location: location / { foodsvc order; foodsvc_partner_allow 127.0.0.1 10.0.0.0/33; }
 --- error_log
 foodsvc_partner_allow: "10.0.0.0/33" is no address, net or name: give an address, a net (10.0.0.0/8) or a host name, with :PORT behind it for one port alone
 
 
-=== TEST 45: one with a url
+=== TEST 46: one with a url
 --- location: location / { foodsvc order; foodsvc_partner_allow http://127.0.0.1; }
 --- error_log
 foodsvc_partner_allow: "http://127.0.0.1" is a url: give

@@ -97,6 +97,31 @@ def test_a_callback_that_does_not_come_is_asked_for(system, partners, path, rout
     assert first.json == again.json
 
 
+@pytest.mark.parametrize("path, route", [("/v1/payments", "bill"), ("/v1/payments/reimburse", "reimburse")])
+def test_a_company_that_may_have_forgotten_the_key_is_not_asked(system, partners, path, route):
+    body = request()
+    order_id = body["metadata"]["order_id"]
+    if route == "reimburse":
+        system.payment.post("/v1/payments", json=body)
+        system.callback(order_id, "paymentPaid")
+    partners.say(route, Answer(503, {"detail": "later"}, times=1))
+    assert system.payment.post(path, json=body).status_code == 500
+    doc = stored(system, order_id)
+    assert doc["ask_until"] - doc["asked"] == datetime.timedelta(hours=23)
+    system.db.payments.update_one({"_id": order_id}, {"$set": {"ask_until": ago(seconds=0)}})
+    answer = system.payment.post(path, json=body)
+    assert answer.status_code == 409 and "is not asked again" in answer.json()["detail"]
+    assert len(partners.calls_of(route, order_id)) == 1
+    # A person has found out that it was not made: a charge has failed, a refund is owed again, by a key of its own.
+    assert system.callback(order_id, "paymentFailed").status_code == 201
+    doc = stored(system, order_id)
+    assert doc["status"] == ("paymentFailed" if route == "bill" else "paymentPaid") and "ask_until" not in doc
+    if route == "reimburse":
+        assert system.payment.post(path, json=body).status_code == 202
+        assert [c.headers["Idempotency-Key"] for c in partners.calls_of(route, order_id)] == [
+            f"{order_id}-reimburse", f"{order_id}-reimburse-2"]
+
+
 def test_an_attempt_that_died_is_taken_over_when_its_time_is_over(system, partners):
     body = request()
     order_id = body["metadata"]["order_id"]

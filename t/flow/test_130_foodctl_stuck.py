@@ -83,7 +83,7 @@ def test_a_payment_whose_event_was_not_sent_or_that_is_pending(system):
         system.db.payments.insert_one({
             "_id": one, "metadata": {"receiver": "OrderService", "order_id": one, "customer_id": "c"},
             "transaction_id": Binary(uuid.uuid4().bytes, 4), "status": "paymentPaid" if one == unsent else "pending",
-            "created": ago(seconds=10) if one == young else ago(minutes=5)})
+            "created": ago(seconds=10) if one == young else ago(minutes=5), "asked": ago(minutes=5)})
     mark = {"id": str(uuid.uuid4()), "status": "paymentPaid", "when": ago(seconds=30)}
     system.db.payments.update_one({"_id": unsent}, {"$set": {"outbox": [mark]}})
     try:
@@ -96,6 +96,21 @@ def test_a_payment_whose_event_was_not_sent_or_that_is_pending(system):
                          "the payment\n", text)
     finally:
         system.db.payments.delete_many({"_id": {"$in": [unsent, pending, young]}})
+
+
+def test_a_payment_that_is_not_asked_for_again(system):
+    system.db.payments.insert_one({
+        "_id": (one := str(uuid.uuid4())), "metadata": {"receiver": "OrderService", "order_id": one, "customer_id": "c"},
+        "amount": 6.25, "status": "pending", "created": ago(hours=25), "asked": ago(hours=24), "attempts": 2,
+        "ask_until": ago(hours=2)})
+    try:
+        assert stuck()[1][one]["stale"]
+        assert re.search(rf"payment  {one}  pending            1d    the card company has not taken the payment, and is not "
+                         "asked again: it may not know the key\n", run("stuck").stdout)
+        system.db.payments.update_one({"_id": one}, {"$set": {"ask_until": ago(hours=-1)}})
+        assert not stuck()[1][one]["stale"]
+    finally:
+        system.db.payments.delete_one({"_id": one})
 
 
 def test_the_limit_is_told(stored):

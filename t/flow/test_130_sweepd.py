@@ -192,6 +192,35 @@ def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners, s
     system.wait_status(order["id"], "reimbursed")
 
 
+def test_a_charge_that_the_company_may_have_forgotten_is_left_to_a_person(system, partners, sweepd):
+    partners.say("bill", Answer(500, {"detail": "oops"}))
+    assert system.order.post("/v1/orders", json=system.payload(customer_id=(customer := str(uuid.uuid4())))).status_code == 400
+    order_id = system.db.orders.find_one({"customer_id": bson.Binary(uuid.UUID(customer).bytes, 4)})["_id"]
+    long_ago = now() - datetime.timedelta(hours=25)
+    changed = {"asked": long_ago, "created": long_ago, "ask_until": now() - datetime.timedelta(hours=2)}
+    system.db.payments.update_one({"_id": order_id}, {"$set": changed})
+    one = sweepd("--age-callback=1s")
+    said = "the card company has not reported, and may have forgotten the idempotency key: it is not asked again"
+    wait_for(lambda: one.lines(said, order_id), what="the report")
+    waited = stored(system, "paymentPaid")                      # sweeps and looks go on
+    system.wait_status(waited, "deliveryScheduled", 20)
+    assert len(one.lines(said, order_id)) == 1 and len(partners.calls_of("bill", order_id)) == 1
+    assert system.callback(order_id, "paymentPaid").status_code == 201          # a person asked: it was charged
+    wait_for(lambda: partners.calls_of("reimburse", order_id), what="the refund")
+
+
+def test_an_order_whose_charge_is_stale_fails(system, partners, sweepd, without_orderd):
+    """It ends; what was charged after all is given back when that is known."""
+    order_id = stored(system, "created", ago=90000, owes_since=now() - datetime.timedelta(hours=25))
+    system.db.payments.insert_one({
+        "_id": order_id, "status": "pending", "created": now() - datetime.timedelta(hours=25), "amount": 6.25,
+        "metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": str(uuid.uuid4())},
+        "asked": now() - datetime.timedelta(hours=24), "ask_until": now() - datetime.timedelta(hours=2), "attempts": 3})
+    sweepd()
+    system.wait_status(order_id, "paymentFailed", 20)
+    assert partners.calls_of("bill", order_id) == []
+
+
 def test_a_charge_of_a_failed_order_that_is_not_reported_on_is_found_and_given_back(system, partners, sweepd):
     """The company charges, and neither its answer nor its callback arrives."""
     partners.say("bill", Answer(500, {"detail": "oops"}))

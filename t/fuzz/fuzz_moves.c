@@ -67,7 +67,8 @@ static void live_order(const uint8_t *data, size_t size)
 static void live_payment(const uint8_t *data, size_t size)
 {
     foodsvc_payment_t *payment = foodsvc_payment_new();
-    bool               paid = false;
+    bool               paid = false, stale;
+    unsigned           attempts;
 
     MUST(payment != NULL && (payment->id = strdup("an order")) != NULL);
     MUST(foodsvc_metadata_set(&payment->metadata, "r", "o", "c"));
@@ -76,7 +77,7 @@ static void live_payment(const uint8_t *data, size_t size)
             .kind = (foodsvc_payment_change_e) (data[i] % (FOODSVC_PAYMENT_CALLBACK + 1)),
             .status = (foodsvc_payment_status_e) (data[i] / 8 % FOODSVC_PAYMENT_STATUS_COUNT),
             .reimburse = data[i] & 0x40, .has_transaction_id = data[i] & 0x80, .transaction_id = some, .amount = 6.25,
-            .when = 1000 * (int64_t) i, .lease_ms = 3000, .callback_wait_ms = 5000
+            .when = 1000 * (int64_t) i, .lease_ms = 3000, .callback_wait_ms = 5000, .key_life_ms = 12000
         };
         bool refunding = payment->reimburse, held = payment->attempt_by[0] != '\0'
             && payment->attempt_until > change.when;
@@ -84,7 +85,10 @@ static void live_payment(const uint8_t *data, size_t size)
 
         change.by[0] = data[i] & 0x20 ? 'a' : 'b';
         memcpy(holder, payment->attempt_by, sizeof(holder));
+        stale = foodsvc_payment_stale(payment, change.when);
+        attempts = payment->attempts;
         foodsvc_payment_decide(payment, &change);
+        MUST(!stale || payment->attempts <= attempts);
         MUST(!held || payment->attempt_by[0] == '\0' || strcmp(payment->attempt_by, holder) == 0);    /* one at a time */
         paid = paid || payment->status == FOODSVC_PAY_PAID;
         MUST(refunding || !payment->reimburse || change.kind == FOODSVC_PAYMENT_REIMBURSE);

@@ -84,7 +84,7 @@ static void the_attempt(void **state)
 {
     char               err[FOODSVC_ERR];
     foodsvc_payment_t *payment = read_json(START ",\"amount\":6,\"attempt\":{\"by\":\"me\",\"until\":" NOW "},"
-        "\"asked\":" NOW ",\"attempts\":2,\"refused\":400,\"reimburse_refused\":1}", err);
+        "\"asked\":" NOW ",\"ask_until\":" NOW ",\"attempts\":2,\"refused\":400,\"reimburse_refused\":1}", err);
 
     assert_string_equal(err, "");
     assert_true(payment->has_amount && payment->amount == 6);
@@ -100,6 +100,7 @@ static void the_attempt(void **state)
         "\"reimburse_refused\" : { \"$numberInt\" : \"1\" }, \"amount\" : { \"$numberDouble\" : \"6.0\" }, "
         "\"attempt\" : { \"by\" : \"me\", \"until\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } } }, "
         "\"asked\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } }, "
+        "\"ask_until\" : { \"$date\" : { \"$numberLong\" : \"1795429372053\" } }, "
         "\"attempts\" : { \"$numberInt\" : \"2\" }, \"refused\" : { \"$numberInt\" : \"400\" } }");
     foodsvc_payment_free(payment);
     payment = read_json(START ",\"amount\":null,\"attempt\":null,\"asked\":null,\"attempts\":null}", err);
@@ -181,6 +182,7 @@ static void documents_beyond_us(void **state)
     check_unreadable(START ",\"attempt\":1}", "attempt.by is of another type");
     check_unreadable(START ",\"attempt\":{\"by\":\"a\"}}", "attempt.until is of another type");
     check_unreadable(START ",\"asked\":1}", "asked is of another type");
+    check_unreadable(START ",\"ask_until\":1}", "ask_until is of another type");
     check_unreadable(START ",\"attempts\":-1}", "attempts is of another type");
     check_unreadable(START ",\"refused\":\"x\"}", "refused is of another type");
     check_unreadable(START ",\"outbox\":[1]}", "outbox.id is of another type");

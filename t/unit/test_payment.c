@@ -164,6 +164,115 @@ static void who_waited_hears_what_the_other_heard(void **state)
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
 }
 
+/* --- how long it may be asked again --- */
+
+#define LIFE    INT64_C(82800000)
+
+/* Asks for what is pending, `after` ms after the first attempt of all. */
+static foodsvc_payment_verdict_e ask_after(foodsvc_payment_t *payment, int64_t after)
+{
+    foodsvc_payment_change_t change = ask(payment->reimburse ? FOODSVC_PAYMENT_REIMBURSE : FOODSVC_PAYMENT_REQUESTED);
+
+    change.when += after;
+    change.key_life_ms = LIFE;
+    return foodsvc_payment_decide(payment, &change);
+}
+
+/* Begun at NOW, and then again and again without an answer, or taken without a callback. */
+static void no_key_is_shown_that_may_be_forgotten(void **state)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        bool                     back = i & 1, taken = i & 2;
+        foodsvc_payment_t        payment = { .status = back ? FOODSVC_PAY_PAID : FOODSVC_PENDING };
+        foodsvc_payment_change_t begin = ask(back ? FOODSVC_PAYMENT_REIMBURSE : FOODSVC_PAYMENT_REQUESTED);
+
+        begin.key_life_ms = LIFE;
+        assert_int_equal(foodsvc_payment_decide(&payment, &begin), FOODSVC_PAYMENT_WRITE);
+        assert_true(payment.ask_until == NOW + LIFE);
+        payment.has_amount = true;
+        payment.has_transaction_id = payment.reimburse_taken = taken;
+        assert_int_equal(ask_after(&payment, LIFE / 2), FOODSVC_PAYMENT_WRITE);
+        assert_int_equal(ask_after(&payment, LIFE - 1), FOODSVC_PAYMENT_WRITE);
+        assert_false(foodsvc_payment_stale(&payment, NOW + LIFE - 1));
+        assert_int_equal(ask_after(&payment, LIFE + WAIT), FOODSVC_PAYMENT_STALE);
+        assert_true(foodsvc_payment_stale(&payment, NOW + LIFE));
+        assert_true(payment.asked == NOW + LIFE - 1);
+        assert_int_equal(payment.attempts, 3);
+        if (taken) {        /* its callback is awaited like any */
+            assert_int_equal(ask_after(&payment, LIFE + WAIT - 2), FOODSVC_PAYMENT_NOTHING);
+        }
+    }
+}
+
+/* A charge whose amount is not known yet was never asked for: CustomerService may be away for days. */
+static void what_the_company_never_heard_is_not_stale(void **state)
+{
+    foodsvc_payment_t payment = { .status = FOODSVC_PENDING };
+
+    assert_int_equal(ask_after(&payment, 0), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(ask_after(&payment, LIFE), FOODSVC_PAYMENT_WRITE);
+    assert_true(payment.ask_until == NOW + 2 * LIFE);
+    payment.has_amount = true;
+    assert_int_equal(ask_after(&payment, 2 * LIFE - 1), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(ask_after(&payment, 2 * LIFE), FOODSVC_PAYMENT_STALE);
+}
+
+/* Refused is known: the next request is the first one again. A callback ends it, too. */
+static void a_new_request_has_its_own_time(void **state)
+{
+    foodsvc_payment_change_t refused = ask(FOODSVC_PAYMENT_REFUSED);
+    foodsvc_payment_change_t paid = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_PAID, .when = NOW };
+    foodsvc_payment_t        payment = { .status = FOODSVC_PENDING };
+
+    ask_after(&payment, 0);
+    payment.has_amount = true;
+    refused.asked = true;
+    assert_int_equal(foodsvc_payment_decide(&payment, &refused), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(payment.ask_until, 0);
+    assert_int_equal(ask_after(&payment, LIFE), FOODSVC_PAYMENT_WRITE);
+    assert_true(payment.ask_until == NOW + 2 * LIFE);
+    assert_int_equal(foodsvc_payment_decide(&payment, &paid), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(payment.ask_until, 0);
+    assert_false(foodsvc_payment_stale(&payment, NOW + 3 * LIFE));
+}
+
+/* Another implementation asked for it, without our key. */
+static void what_others_asked_for_is_not_asked_again(void **state)
+{
+    foodsvc_payment_t payment;
+
+    start(&payment, &PENDING);
+    payment.created = NOW - WAIT + 1;
+    assert_int_equal(ask_after(&payment, 0), FOODSVC_PAYMENT_NOTHING);
+    assert_int_equal(ask_after(&payment, 1), FOODSVC_PAYMENT_STALE);
+    assert_int_equal(payment.attempts, 0);
+}
+
+/* However stale, what is reported counts; and a refund that a person says was not made is owed again. */
+static void a_callback_ends_what_is_stale(void **state)
+{
+    static const foodsvc_payment_status_e told[] = { FOODSVC_PAY_PAID, FOODSVC_PAY_FAILED };
+    foodsvc_payment_change_t              change = { .kind = FOODSVC_PAYMENT_CALLBACK, .has_transaction_id = true };
+    foodsvc_payment_t                     payment;
+
+    change.transaction_id.bytes[0] = 7;
+    change.when = NOW + LIFE;
+    for (size_t i = 0; i < COUNT(told); i++) {
+        payment = (foodsvc_payment_t) { .status = FOODSVC_PENDING, .has_amount = true, .ask_until = NOW + LIFE };
+        change.status = told[i];
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
+        assert_int_equal(payment.status, told[i]);
+    }
+    start(&payment, &PENDING_BACK);
+    payment.ask_until = NOW + LIFE + 1;
+    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WAIT);
+    payment.ask_until = NOW + LIFE;
+    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(payment.status, FOODSVC_PAY_PAID);
+    assert_int_equal(payment.reimburse_refused, 1);
+    assert_int_equal(payment.outbox[0].status, FOODSVC_PAYMENT_PAID);
+}
+
 /* What the company has taken is not asked for again, but when its callback should have come long ago. */
 static void a_lost_callback(void **state)
 {
@@ -175,8 +284,7 @@ static void a_lost_callback(void **state)
         { NOW - WAIT, 0, true },
         { NOW + WAIT, 0, false },
         { NOW + FOODSVC_PAYMENT_LEASE + 1, 0, true },       /* a clock was wrong */
-        { 0, NOW - WAIT + 1, false },                       /* asked by somebody who doesn't say when */
-        { 0, NOW - WAIT, true },
+        { 0, NOW - WAIT + 1, false },                       /* asked by somebody else */
     };
 
     for (size_t i = 0; i < 2 * COUNT(cases); i++) {
@@ -508,6 +616,11 @@ int main(void)
         cmocka_unit_test(reimburse),
         cmocka_unit_test(one_attempt_at_a_time),
         cmocka_unit_test(who_waited_hears_what_the_other_heard),
+        cmocka_unit_test(no_key_is_shown_that_may_be_forgotten),
+        cmocka_unit_test(what_the_company_never_heard_is_not_stale),
+        cmocka_unit_test(a_new_request_has_its_own_time),
+        cmocka_unit_test(what_others_asked_for_is_not_asked_again),
+        cmocka_unit_test(a_callback_ends_what_is_stale),
         cmocka_unit_test(a_lost_callback),
         cmocka_unit_test(the_amount_is_the_first_one),
         cmocka_unit_test(an_attempt_ends),

@@ -206,6 +206,7 @@ ctl_stuck_add_pending(ctl_stuck_t *stuck, const foodsvc_payment_t *payment)
     one = ctl_stuck_one(stuck, payment->id, foodsvc_payment_status_name(payment->status), since);
     json_object_set_new(one, "pending", json_string(payment->reimburse ? "reimbursement" : "payment"));
     json_object_set_new(one, "taken", json_boolean(foodsvc_payment_taken(payment)));
+    json_object_set_new(one, "stale", json_boolean(foodsvc_payment_stale(payment, stuck->now)));
     json_array_append_new(stuck->payments, one);
 }
 
@@ -254,8 +255,10 @@ ctl_stuck_why(const ctl_stuck_t *stuck, const json_t *one)
     } else if (unsent != NULL) {
         printf("the event %s was not sent", unsent);
     } else if (i == 0) {
-        printf("the card company %s the %s", json_is_true(json_object_get(one, "taken")) ? "has not called back about"
-               : "has not taken", json_string_value(json_object_get(one, "pending")));
+        printf("the card company %s the %s%s", json_is_true(json_object_get(one, "taken")) ? "has not called back about"
+               : "has not taken", json_string_value(json_object_get(one, "pending")),
+               json_is_true(json_object_get(one, "stale")) ? ", and is not asked again: it may not know the key"
+               : "");
     }
     putchar('\n');
 }

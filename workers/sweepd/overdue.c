@@ -7,7 +7,8 @@
  * The order may owe nothing by then. One whose refund was asked for waits for the callback alone: it is told that it is
  * still paid, and owes the refund again. One that failed because its payment's outcome was unclear may have been
  * charged: its payment is asked for again, without a claim, for PaymentService lets one attempt at a time through; what
- * was charged is then reported, and given back. An order at `created` owes its payment anyway (sweep.c). A payment whose
+ * was charged is then reported, and given back. What is stale (foodsvc_payment.h) nobody may ask for: that is logged, at
+ * growing distances. An order at `created` owes its payment anyway (sweep.c). A payment whose
  * order was deleted can't be asked for; foodctl stuck shows it. Those that stay pending for good must not hide the others:
  * looks go on page by page, one in each interval, up to the end.
  */
@@ -28,6 +29,19 @@ static void asked(void *ctx, const owed_result_t *result)
                    worker_text("reason", result->reason));
     }
     free(id);
+}
+
+
+/* Only a person can find out what became of it. */
+static void report_stale(sweepd_t *sweepd, const foodsvc_payment_t *payment)
+{
+    if (patience_left(&sweepd->patience, payment->id, PATIENCE_PAYMENT) == 0) {
+        patience_wait(&sweepd->patience, payment->id, PATIENCE_PAYMENT, REPORT_FIRST, REPORT_LAST);
+        worker_log(WORKER_LOG_WARN, "the card company has not reported, and may have forgotten the idempotency key: it is "
+                   "not asked again", worker_text("order", payment->id),
+                   worker_text("of", payment->reimburse ? "reimbursement" : "payment"),
+                   worker_int("stood_ms", foodsvc_time_now() - payment->created));
+    }
 }
 
 
@@ -60,7 +74,9 @@ static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due, int64_t be
     size_t                    n = 0;
 
     for (size_t i = 0; i < due->npayments; i++) {
-        if (due->payments[i]->asked < before) {
+        if (foodsvc_payment_stale(due->payments[i], foodsvc_time_now())) {
+            report_stale(sweepd, due->payments[i]);
+        } else if (due->payments[i]->asked < before) {
             payments[n] = due->payments[i];
             ops[n] = (foodsvc_store_order_op_t) { .id = payments[n]->id };
             list[n] = &ops[n];

@@ -40,13 +40,16 @@ typedef struct {
  */
 typedef struct {
     char     id[FOODSVC_UUID_TEXT + 1];
-    int      state;     /* the order's status; of an event, PATIENCE_EVENT */
+    int      state;     /* the order's status, or PATIENCE_... */
     unsigned tries;
     int64_t  next;      /* monotonic: not before */
 } patience_slot_t;
 
 #define PATIENCE_SLOTS  16384
 #define PATIENCE_EVENT  (-1)
+#define PATIENCE_PAYMENT  (-2)
+#define REPORT_FIRST    60000       /* ms between two lines about what only a person can mend, first and at most */
+#define REPORT_LAST     86400000
 
 typedef struct {
     patience_slot_t slots[PATIENCE_SLOTS];
