@@ -9,6 +9,7 @@
 #include "foodsvc_buf.h"
 #include "foodsvc_codec.h"
 #include "foodsvc_names.h"
+#include "foodsvc_secret.h"
 #include "foodsvc_time.h"
 
 #define DETAIL_MAX      512     /* bytes of a partner's detail that we pass on */
@@ -81,11 +82,17 @@ char *foodsvc_billing_payload_json(const json_t *billing, double amount, const c
     const char *caller_id, size_t *len)
 {
     foodsvc_buf_t  buf;
+    size_t         card_len = 0;
+    char          *card = foodsvc_json_dump(json_object_get(billing, "billing_info"), &card_len);
     json_t        *number = json_real(amount);
 
-    foodsvc_buf_init(&buf, 768);
+    /* Large enough to stay where it is: what it left behind would have the card in it. */
+    foodsvc_buf_init(&buf, 256 + card_len + 6 * (strlen(callback_url) + strlen(caller_id)));
+    buf.failed |= card == NULL;
     add_member(&buf, "{\"callback_url\":", callback_url);
-    add_json(&buf, ",\"billing_info\":", json_object_get(billing, "billing_info"));
+    foodsvc_buf_str(&buf, ",\"billing_info\":");
+    foodsvc_buf_add(&buf, card, card_len);
+    foodsvc_secret_free(card);
     add_json(&buf, ",\"amount\":", number);
     json_decref(number);
     add_member(&buf, ",\"caller_id\":", caller_id);

@@ -5,6 +5,7 @@
  * an op that was refused has nothing to be detached from.
  */
 #include "ngx_http_foodsvc_flow.h"
+#include "foodsvc_secret.h"
 
 
 /* How long a client waits for the broker's confirm of what is stored already. */
@@ -121,7 +122,7 @@ ngx_http_foodsvc_flow_call(ngx_http_foodsvc_ctx_t *ctx, const char *service, con
 
     call = path && body ? ngx_pcalloc(ctx->request->pool, sizeof(ngx_http_foodsvc_call_t)) : NULL;
     if (call == NULL) {
-        free(body);
+        foodsvc_secret_free(body);
         ngx_http_foodsvc_flow_no_memory(ctx);
         return;
     }

@@ -118,6 +118,8 @@ ngx_http_foodsvc_key_scopes(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t *scopes)
         return NGX_ERROR;
     }
 
+    explicit_bzero(key.data, key.len);      /* nobody asks for it again, and the buffer lives as long as the connection */
+
     known = keys->elts;
 
     for (i = 0; i < keys->nelts; i++) {

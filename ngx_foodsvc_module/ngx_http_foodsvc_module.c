@@ -3,10 +3,15 @@
  *
  * The servers (MongoDB, Redis, RabbitMQ) are one set per nginx, started by each worker when any location has a role; a
  * nginx that loads the module for nothing starts no thread.
+ *
+ * A worker has cards and keys in its memory, the master keys and passwords: neither leaves a core when it crashes, unless
+ * worker_rlimit_core asks for it.
  */
 #include "ngx_http_foodsvc_core.h"
+#include "foodsvc_secret.h"
 
 
+static ngx_int_t ngx_http_foodsvc_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_foodsvc_init_process(ngx_cycle_t *cycle);
 static void ngx_http_foodsvc_exit_process(ngx_cycle_t *cycle);
 static void *ngx_http_foodsvc_create_main_conf(ngx_conf_t *cf);
@@ -191,7 +196,7 @@ ngx_module_t  ngx_http_foodsvc_module = {
     ngx_http_foodsvc_commands,             /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_foodsvc_init_module,          /* init module */
     ngx_http_foodsvc_init_process,         /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -199,6 +204,23 @@ ngx_module_t  ngx_http_foodsvc_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+static ngx_int_t
+ngx_http_foodsvc_init_module(ngx_cycle_t *cycle)
+{
+    ngx_core_conf_t               *ccf;
+    ngx_http_foodsvc_main_conf_t  *mcf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_foodsvc_module);
+
+    if (mcf && mcf->used && ccf->rlimit_core == NGX_CONF_UNSET && !foodsvc_core_off()) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno, "foodsvc: cores cannot be switched off");
+    }
+
+    return NGX_OK;
+}
 
 
 /* NULL when this process has nothing to do with requests. */
@@ -227,8 +249,9 @@ ngx_http_foodsvc_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    /* before any thread: the seed is process-wide */
+    /* before any thread: both are process-wide */
     json_object_seed(0);
+    foodsvc_json_wipe();
 
     ngx_http_foodsvc_relay_init(cycle);
     ngx_http_foodsvc_shown_init_process(mcf->shown);

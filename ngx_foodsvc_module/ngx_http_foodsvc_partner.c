@@ -8,14 +8,20 @@
  *
  * A call that carries an idempotency key and got no answer is made once more, when as much time is left as the first
  * try took. Each try begins in a posted event, so that nothing fires from inside ngx_http_foodsvc_call().
+ *
+ * What PaymentService hears may be a card, and what it says: it is wiped when the try is over, the answer and nginx's
+ * buffer of it, and the body when the request dies.
  */
 #include "ngx_http_foodsvc_core.h"
+#include "foodsvc_secret.h"
 
 
 static void ngx_http_foodsvc_call_begin(ngx_event_t *ev);
 static ngx_str_t *ngx_http_foodsvc_call_setting(ngx_http_foodsvc_call_t *call);
 static void ngx_http_foodsvc_call_addressed(ngx_http_foodsvc_lookup_t *lookup, ngx_http_foodsvc_address_t *address);
 static ngx_int_t ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc);
+static void ngx_http_foodsvc_call_judge(ngx_http_foodsvc_call_t *call, ngx_http_request_t *sr, ngx_int_t rc);
+static void ngx_http_foodsvc_call_wipe(ngx_http_foodsvc_call_t *call, ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_foodsvc_call_too_large(ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_foodsvc_call_whole(ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_foodsvc_call_again(ngx_http_foodsvc_call_t *call);
@@ -105,8 +111,6 @@ ngx_http_foodsvc_call_addressed(ngx_http_foodsvc_lookup_t *lookup, ngx_http_food
 static ngx_int_t
 ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
-    ngx_buf_t                *b;
-    ngx_http_upstream_t      *u = sr->upstream;
     ngx_http_foodsvc_call_t  *call = data;
 
     if (call->sr != sr) {
@@ -114,6 +118,19 @@ ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     }
 
     call->sr = NULL;
+    ngx_http_foodsvc_call_judge(call, sr, rc);
+    ngx_http_foodsvc_call_wipe(call, sr);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_foodsvc_call_judge(ngx_http_foodsvc_call_t *call, ngx_http_request_t *sr, ngx_int_t rc)
+{
+    ngx_buf_t            *b;
+    ngx_http_upstream_t  *u = sr->upstream;
+
     sr->buffered = 0;
 
     if (rc == NGX_ERROR && ngx_http_foodsvc_call_too_large(sr)) {
@@ -141,7 +158,7 @@ ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
         if (call->answer_len <= call->ctx->conf->max_answer) {
             ngx_http_foodsvc_call_finish(call, NGX_HTTP_FOODSVC_ANSWERED);
-            return NGX_OK;
+            return;
         }
 
         ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
@@ -158,12 +175,32 @@ ngx_http_foodsvc_call_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         ngx_log_error(NGX_LOG_WARN, sr->connection->log, 0, "foodsvc: %s %s gave no answer: trying once more",
                       call->service, call->path);
         ngx_post_event(&call->event, &ngx_posted_events);
-        return NGX_OK;
+        return;
     }
 
     ngx_http_foodsvc_call_finish(call, call->maybe_sent ? NGX_HTTP_FOODSVC_NO_ANSWER : NGX_HTTP_FOODSVC_NOT_SENT);
+}
 
-    return NGX_OK;
+
+/* All of nginx's buffer: it was read into more than once. */
+static void
+ngx_http_foodsvc_call_wipe(ngx_http_foodsvc_call_t *call, ngx_http_request_t *sr)
+{
+    ngx_buf_t  *b;
+
+    if (call->ctx->conf->role != NGX_HTTP_FOODSVC_PAYMENT) {
+        return;
+    }
+
+    if (sr->out) {
+        b = sr->out->buf;
+        explicit_bzero(b->start, b->last - b->start);
+    }
+
+    if (sr->upstream && sr->upstream->buffer.start) {
+        b = &sr->upstream->buffer;
+        explicit_bzero(b->start, b->end - b->start);
+    }
 }
 
 
@@ -264,6 +301,7 @@ ngx_http_foodsvc_calls_stop(ngx_http_foodsvc_ctx_t *ctx)
             call->sr = NULL;
             cleanup = *sr->upstream->cleanup;
             cleanup(sr);
+            ngx_http_foodsvc_call_wipe(call, sr);
         }
     }
 }
@@ -286,9 +324,13 @@ ngx_http_foodsvc_calls_cleanup(ngx_http_foodsvc_ctx_t *ctx)
             ngx_delete_posted_event(&call->event);
         }
 
+        if (call->sr) {
+            ngx_http_foodsvc_call_wipe(call, call->sr);
+        }
+
         call->finished = 1;
         call->sr = NULL;
-        free(call->body);
+        foodsvc_secret_free(call->body);
         call->body = NULL;
     }
 }

@@ -8,7 +8,8 @@
  * Only what is certain changes the payment: "no" from CustomerService or the company, or a request that was never
  * sent, takes it back; no answer from the company leaves it pending.
  *
- * Card data passes through memory alone. It is wiped where it is ours, and never logged, malformed answers included.
+ * Card data passes through memory alone, and is wiped there: in the answer and the body by the call
+ * (ngx_http_foodsvc_partner.c), in JSON values when they are freed. It is never logged, malformed answers included.
  */
 #include "ngx_http_foodsvc_payment.h"
 
@@ -97,7 +98,6 @@ ngx_http_foodsvc_payment_billing(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_c
     limits = ctx->conf->json;
     limits.max_size = ctx->conf->max_answer;
     billing = foodsvc_billing_parse(call->answer, call->answer_len, &limits, err);
-    explicit_bzero((char *) call->answer, call->answer_len);
 
     if (billing == NULL) {
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
@@ -179,19 +179,10 @@ ngx_http_foodsvc_payment_ask_card(ngx_http_foodsvc_ctx_t *ctx)
 }
 
 
-/* Wipes the card. */
+/* The card is wiped with it: foodsvc_json_wipe(). */
 void
 ngx_http_foodsvc_payment_drop_billing(ngx_http_foodsvc_payment_flow_t *flow)
 {
-    json_t      *value;
-    const char  *name;
-
-    json_object_foreach(json_object_get(flow->billing, "billing_info"), name, value) {
-        if (json_is_string(value)) {
-            explicit_bzero((char *) json_string_value(value), json_string_length(value));
-        }
-    }
-
     json_decref(flow->billing);
     flow->billing = NULL;
 }

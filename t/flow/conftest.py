@@ -44,12 +44,15 @@ def wait_for(check, timeout=15.0, what="the condition"):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "raw(reason): says what a proxy that reads and rewrites HTTP cannot pass on")
+    config.addinivalue_line("markers", "plain(reason): says what a sanitizer or valgrind keeps from being seen")
 
 
 def pytest_collection_modifyitems(config, items):
-    """With Prism before the services (PROXY=prism) all tests run but those that are marked."""
-    left_out = [item for item in items if item.get_closest_marker("raw") and os.environ.get("PROXY") == "prism"]
-    assert all(marker.args for item in items for marker in item.iter_markers("raw")), "raw without a reason"
+    """All tests run but those that are marked: with Prism before the services (PROXY=prism), or under a sanitizer."""
+    away = {"raw": os.environ.get("PROXY") == "prism",
+            "plain": bool(os.environ.get("SANITIZE") or os.environ.get("VALGRIND"))}
+    left_out = [item for item in items if any(item.get_closest_marker(mark) and away[mark] for mark in away)]
+    assert all(marker.args for item in items for mark in away for marker in item.iter_markers(mark)), "no reason given"
     items[:] = [item for item in items if item not in left_out]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

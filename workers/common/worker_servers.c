@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+#include "foodsvc_secret.h"
 #include "foodsvc_time.h"
 #include "worker_log.h"
 #include "worker_servers.h"
@@ -198,6 +199,9 @@ void worker_servers_configure(worker_servers_t *servers, const worker_conf_progr
     servers->conf = conf;
     servers->handle = worker_conf_open(with_ours(program), argc, argv, conf, NULL);
     worker_log_setup(all.name, servers->conf->log_format, servers->conf->log_level);
+    if (!foodsvc_core_off()) {
+        worker_log(WORKER_LOG_WARN, "a crash may leave a core", worker_text("reason", strerror(errno)));
+    }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     foodsvc_uuid_v4(&token);
     foodsvc_uuid_format(&token, servers->token);

@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 #include "ctl_table.h"
 #include "foodsvc_names.h"
+#include "foodsvc_secret.h"
 
 /*
  * libmongoc's constructor opens shared memory that is named after the process id, and complains on standard error when
@@ -111,6 +112,9 @@ ctl_run(ctl_t *ctl, const ctl_command_t *command)
     int code = CTL_FAILED;
 
     ctl->command = command->name;
+    if (command->uses != 0 && !foodsvc_core_off()) {
+        return ctl_fail("cores cannot be switched off: %s", strerror(errno));
+    }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     if (command->uses == 0 || ctl_settings_load(ctl)) {
         code = command->run(ctl);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "foodsvc_secret.h"
 #include "sim.h"
 #include "worker_amqp.h"
 
@@ -217,6 +218,9 @@ main(int argc, char **argv)
     pthread_mutex_init(&sim.lock, NULL);
     conf = worker_conf_open(&sim_program, argc, argv, &sim.conf, NULL);
     worker_log_setup("foodsvc-sim", (worker_log_format_e) sim.conf.log_format, (worker_log_level_e) sim.conf.log_level);
+    if (!foodsvc_core_off()) {
+        worker_log(WORKER_LOG_WARN, "a crash may leave a core", worker_text("reason", strerror(errno)));
+    }
     sim.speed = sim.conf.speed;
     own_key = sim.conf.api_key;
 
