@@ -87,6 +87,13 @@ void foodsvc_cache_order_get(foodsvc_cache_cmd_t *cmd, const char *id)
     add_text(cmd, id);
 }
 
+void foodsvc_cache_order_ttl(foodsvc_cache_cmd_t *cmd, const char *id)
+{
+    cmd->argc = 0;
+    add_text(cmd, "PTTL");
+    add_text(cmd, id);
+}
+
 void foodsvc_cache_order_set(foodsvc_cache_cmd_t *cmd, const char *id, const char *json, size_t len, size_t rank,
     bool eval)
 {

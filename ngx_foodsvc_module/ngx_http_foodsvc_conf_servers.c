@@ -1,6 +1,6 @@
 /*
- * The setters of the servers: foodsvc_mongo, foodsvc_redis, foodsvc_rabbitmq. A url is given as it is, or as file:/path,
- * so that its password stays out of nginx.conf; it never appears in a message.
+ * The setters of the servers: foodsvc_mongo, foodsvc_redis, foodsvc_rabbitmq, and of foodsvc_shown. A url is given as it
+ * is, or as file:/path, so that its password stays out of nginx.conf; it never appears in a message.
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -99,6 +99,10 @@ ngx_http_foodsvc_conf_shown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ssize_t                        size;
     ngx_str_t                     *value = cf->args->elts;
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
+    ngx_http_foodsvc_param_t       params[] = {
+        { "settle", &mcf->shown_settle, 1, 0, 3600000, NULL },
+        { NULL, NULL, 0, 0, 0, NULL }
+    };
 
     if (mcf->shown_size != NGX_CONF_UNSET_SIZE) {
         return "is duplicate";
@@ -113,7 +117,7 @@ ngx_http_foodsvc_conf_shown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     mcf->shown_size = size;
-    return NGX_CONF_OK;
+    return ngx_http_foodsvc_conf_params(cf, params);
 }
 
 

@@ -64,11 +64,14 @@ ngx_int_t ngx_http_foodsvc_first_line(ngx_conf_t *cf, ngx_str_t *path, size_t ma
 
 #define NGX_HTTP_FOODSVC_SHOWN_MIN      ngx_max(65536, 8 * (ssize_t) ngx_pagesize)
 #define NGX_HTTP_FOODSVC_SHOWN_DEFAULT  4194304     /* bytes */
+/* ms. Who could not write to Redis is back there some 3.5 s after it is: orderd's time-out of 0.5 s, its longest backoff
+   of 2.5 s, and the half second after which it looks again; nginx needs less. */
+#define NGX_HTTP_FOODSVC_SHOWN_SETTLE   5000
 
 /* The zone of this name and size; NULL: there is another, or no memory. */
 ngx_shm_zone_t *ngx_http_foodsvc_shown_add(ngx_conf_t *cf, size_t size);
-/* NULL: there is none, and everything in the cache is believed. */
-void ngx_http_foodsvc_shown_init_process(ngx_shm_zone_t *zone);
+/* NULL: there is none, and everything in the cache is believed. settle: ms, see ngx_http_foodsvc_shown_knows(). */
+void ngx_http_foodsvc_shown_init_process(ngx_shm_zone_t *zone, ngx_msec_t settle);
 /* ngx_http_foodsvc_conf_servers.c */
 char *ngx_http_foodsvc_conf_shown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 

@@ -72,6 +72,13 @@ ngx_int_t ngx_http_foodsvc_flow_metadata(const foodsvc_order_t *order, foodsvc_m
  * of it, or it was deleted since. Of the cache that is not to be believed; MongoDB's answers are given all the same.
  */
 ngx_uint_t ngx_http_foodsvc_shown(const char *id, size_t rank);
+/*
+ * May the cache be asked about this order, whatever the age of its entry? False: this nginx has not shown it yet, and has
+ * not run long enough to know that no nginx before it did: its entry counts only when it is recent. Changes nothing.
+ */
+ngx_uint_t ngx_http_foodsvc_shown_knows(const char *id);
+/* Was an entry with so many ms to live (foodsvc_cache_order_ttl()) written since this nginx has settled? */
+ngx_uint_t ngx_http_foodsvc_shown_recent(ngx_int_t ttl);
 /* The cache is not to be believed about this order any more. */
 void ngx_http_foodsvc_shown_deleted(const char *id);
 

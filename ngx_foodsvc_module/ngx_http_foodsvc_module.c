@@ -55,7 +55,7 @@ static ngx_command_t  ngx_http_foodsvc_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
 
     { ngx_string("foodsvc_shown"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_http_foodsvc_conf_shown,
       NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
 
@@ -254,7 +254,7 @@ ngx_http_foodsvc_init_process(ngx_cycle_t *cycle)
     foodsvc_json_wipe();
 
     ngx_http_foodsvc_relay_init(cycle);
-    ngx_http_foodsvc_shown_init_process(mcf->shown);
+    ngx_http_foodsvc_shown_init_process(mcf->shown, mcf->shown_settle);
 
     if (ngx_http_foodsvc_key_init(cycle->log) != NGX_OK
         || ngx_http_foodsvc_address_init(cycle) != NGX_OK
@@ -297,6 +297,7 @@ ngx_http_foodsvc_create_main_conf(ngx_conf_t *cf)
     }
 
     mcf->shown_size = NGX_CONF_UNSET_SIZE;
+    mcf->shown_settle = NGX_HTTP_FOODSVC_SHOWN_SETTLE;
 
     mcf->roles = ngx_array_create(cf->pool, 4, sizeof(ngx_http_foodsvc_role_t));
     if (mcf->roles == NULL) {

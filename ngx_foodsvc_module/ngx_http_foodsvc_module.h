@@ -42,6 +42,7 @@ typedef struct {
     ngx_array_t                       *roles;       /* of ngx_http_foodsvc_role_t, for the checks after parsing */
     ngx_shm_zone_t                    *shown;       /* ngx_http_foodsvc_shown.c; NULL: off */
     size_t                             shown_size;  /* 0: off */
+    ngx_msec_t                         shown_settle;    /* 0: every entry is believed from the start */
     ngx_str_t                          partners;    /* the name of the upstream{} with foodsvc_partners */
 } ngx_http_foodsvc_main_conf_t;
 

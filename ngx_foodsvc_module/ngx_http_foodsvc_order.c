@@ -2,13 +2,16 @@
  * GET and DELETE /v1/orders/{id}.
  *
  * An order is read from Redis, and from MongoDB when Redis has none, has rubbish or is away: each works without the
- * other. What our services cached is sent as it is, unparsed, unless an earlier answer showed more of the order
- * (ngx_http_foodsvc_shown.c). It is deleted from MongoDB first; the cache's
+ * other. What our services cached is sent as it is, unparsed, unless an earlier answer showed more of the order, or may
+ * have done so before this nginx was started (ngx_http_foodsvc_shown.c). It is deleted from MongoDB first; the cache's
  * tombstone then keeps a late write from bringing it back.
  */
 #include "ngx_http_foodsvc_flow.h"
 
 
+static void ngx_http_foodsvc_order_ask_cache(ngx_http_foodsvc_ctx_t *ctx,
+    ngx_int_t (*ask)(ngx_http_foodsvc_redis_op_t *op, const char *id), ngx_http_foodsvc_done_pt done);
+static void ngx_http_foodsvc_order_aged(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_order_cached(ngx_http_foodsvc_op_t *op);
 static ngx_int_t ngx_http_foodsvc_order_reply_cached(ngx_http_foodsvc_ctx_t *ctx, const char *text, size_t len);
 static void ngx_http_foodsvc_order_find(ngx_http_foodsvc_ctx_t *ctx);
@@ -21,6 +24,19 @@ static void ngx_http_foodsvc_order_uncached(ngx_http_foodsvc_op_t *op);
 void
 ngx_http_foodsvc_order_get(ngx_http_foodsvc_ctx_t *ctx)
 {
+    if (ngx_http_foodsvc_shown_knows(ctx->id)) {
+        ngx_http_foodsvc_order_ask_cache(ctx, ngx_http_foodsvc_redis_order_get, ngx_http_foodsvc_order_cached);
+
+    } else {
+        ngx_http_foodsvc_order_ask_cache(ctx, ngx_http_foodsvc_redis_order_ttl, ngx_http_foodsvc_order_aged);
+    }
+}
+
+
+static void
+ngx_http_foodsvc_order_ask_cache(ngx_http_foodsvc_ctx_t *ctx,
+    ngx_int_t (*ask)(ngx_http_foodsvc_redis_op_t *op, const char *id), ngx_http_foodsvc_done_pt done)
+{
     ngx_http_foodsvc_redis_op_t  *op;
 
     op = ngx_http_foodsvc_redis_op();
@@ -29,14 +45,35 @@ ngx_http_foodsvc_order_get(ngx_http_foodsvc_ctx_t *ctx)
         return;
     }
 
-    op->op.done = ngx_http_foodsvc_order_cached;
+    op->op.done = done;
 
-    if (ngx_http_foodsvc_redis_order_get(op, ctx->id) != NGX_OK) {
+    if (ask(op, ctx->id) != NGX_OK) {
         ngx_http_foodsvc_order_find(ctx);
         return;
     }
 
     ngx_http_foodsvc_wait(ctx, &op->op);
+}
+
+
+/* Between this answer and the next a newer entry may come, an older one may not: writers keep the newer. */
+static void
+ngx_http_foodsvc_order_aged(ngx_http_foodsvc_op_t *op)
+{
+    ngx_http_foodsvc_ctx_t       *ctx;
+    ngx_http_foodsvc_redis_op_t  *aged = (ngx_http_foodsvc_redis_op_t *) op;
+
+    ctx = ngx_http_foodsvc_flow_arrived(op);
+    if (ctx == NULL) {
+        return;
+    }
+
+    if (aged->rc == NGX_HTTP_FOODSVC_REDIS_INTEGER && ngx_http_foodsvc_shown_recent(aged->integer)) {
+        ngx_http_foodsvc_order_ask_cache(ctx, ngx_http_foodsvc_redis_order_get, ngx_http_foodsvc_order_cached);
+        return;
+    }
+
+    ngx_http_foodsvc_order_find(ctx);
 }
 
 

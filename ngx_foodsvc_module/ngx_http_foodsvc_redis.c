@@ -16,15 +16,17 @@
  *   - more than fit to be remembered: orders are not read for as long as an old entry can live.
  * A read of an order that has a remembered write is declined. Others remember writes, too: the workers of this nginx and
  * of others, orderd. So no order is read for 4 s after a reconnect, which is longer than the longest backoff (2 s). What
- * an answer of this nginx showed is guarded by ngx_http_foodsvc_shown.c anyway; but other hosts have not seen it, nor has
- * an nginx that was started while Redis was away. What is remembered dies with the process (orderd gets its events
- * again, and writes then).
+ * an answer of this nginx showed is guarded by ngx_http_foodsvc_shown.c anyway; but other hosts have not seen it. What
+ * is remembered dies with the process: orderd gets its events again, and writes then; a killed nginx's deletion is made
+ * up for by its successor, which does not believe what was in Redis before it started (ngx_http_foodsvc_shown.c, too).
  */
 #include "ngx_http_foodsvc_redis_state.h"
 
 
 static ngx_uint_t ngx_http_foodsvc_redis_room(void);
 static ngx_int_t ngx_http_foodsvc_redis_decline(ngx_http_foodsvc_redis_op_t *op);
+static ngx_int_t ngx_http_foodsvc_redis_read(ngx_http_foodsvc_redis_op_t *op, const char *id,
+    void (*format)(foodsvc_cache_cmd_t *args, const char *id));
 static ngx_int_t ngx_http_foodsvc_redis_write(ngx_http_foodsvc_redis_write_t *write,
     ngx_http_foodsvc_redis_op_t *op);
 static void ngx_http_foodsvc_redis_op_destroy(ngx_http_foodsvc_op_t *op);
@@ -56,6 +58,22 @@ ngx_http_foodsvc_redis_decline(ngx_http_foodsvc_redis_op_t *op)
 ngx_int_t
 ngx_http_foodsvc_redis_order_get(ngx_http_foodsvc_redis_op_t *op, const char *id)
 {
+    return ngx_http_foodsvc_redis_read(op, id, foodsvc_cache_order_get);
+}
+
+
+ngx_int_t
+ngx_http_foodsvc_redis_order_ttl(ngx_http_foodsvc_redis_op_t *op, const char *id)
+{
+    return ngx_http_foodsvc_redis_read(op, id, foodsvc_cache_order_ttl);
+}
+
+
+/* Of an order's entry, which is not looked at while a write of it is owed. */
+static ngx_int_t
+ngx_http_foodsvc_redis_read(ngx_http_foodsvc_redis_op_t *op, const char *id,
+    void (*format)(foodsvc_cache_cmd_t *args, const char *id))
+{
     size_t                         len;
     foodsvc_cache_cmd_t            args;
     ngx_http_foodsvc_redis_t      *redis = &ngx_http_foodsvc_redis;
@@ -77,7 +95,7 @@ ngx_http_foodsvc_redis_order_get(ngx_http_foodsvc_redis_op_t *op, const char *id
     ngx_memcpy(cmd->id, id, len + 1);
     cmd->op = op;
 
-    foodsvc_cache_order_get(&args, cmd->id);
+    format(&args, cmd->id);
 
     if (ngx_http_foodsvc_redis_send(cmd, &args) != NGX_OK) {
         ngx_free(cmd);

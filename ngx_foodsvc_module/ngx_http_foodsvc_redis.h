@@ -38,6 +38,8 @@ void ngx_http_foodsvc_redis_exit_process(ngx_cycle_t *cycle);
 /* Commands: copied before they return. done may be NULL (fire and forget). NGX_DECLINED: not connected or too many in
    flight: done will not fire and the op was destroyed; go on without the cache. NGX_OK: done will fire. */
 ngx_int_t ngx_http_foodsvc_redis_order_get(ngx_http_foodsvc_redis_op_t *op, const char *id);
+/* How long its entry still lives, INTEGER: see foodsvc_cache_order_ttl(). */
+ngx_int_t ngx_http_foodsvc_redis_order_ttl(ngx_http_foodsvc_redis_op_t *op, const char *id);
 ngx_int_t ngx_http_foodsvc_redis_url_get(ngx_http_foodsvc_redis_op_t *op, const char *service);
 /* json is copied. */
 void ngx_http_foodsvc_redis_order_set(const char *id, const char *json, size_t len, size_t rank);

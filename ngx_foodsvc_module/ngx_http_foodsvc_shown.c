@@ -11,6 +11,14 @@
  * guard for that order, nothing else; two ids with the same 64 bits share a place, and the one behind is asked of MongoDB.
  * A rank never falls. A deleted order has one that no entry reaches.
  *
+ * A new table, which is every start but a reload, knows nothing of what the nginx before it showed, and Redis may have
+ * older entries than that: the one before, or a worker, was killed or is cut off from Redis while it owes it a write or a
+ * deletion. So until an entry from before the start must have expired, one of an order that is not in the table is believed
+ * only when it was written later than `settle` after the start. Its time to live says when that was, by Redis' own clock.
+ * `settle` is for the writers: one that comes back to Redis may bring what it had kept while another still owes the
+ * newer. An order's first read goes to MongoDB then, puts it into the table, and its entry is judged by its rank from
+ * there on. An entry without an expiry is none of a service's; it has no age, and is judged by its rank alone.
+ *
  * A bucket is read and written under the zone's lock, for some tens of nanoseconds.
  */
 #include "ngx_http_foodsvc_core.h"
@@ -18,6 +26,7 @@
 
 #define NGX_HTTP_FOODSVC_SHOWN_WAYS     8
 #define NGX_HTTP_FOODSVC_SHOWN_DELETED  NGX_MAX_UINT32_VALUE
+#define NGX_HTTP_FOODSVC_SHOWN_TTL      ((ngx_msec_t) FOODSVC_CACHE_ORDER_TTL * 1000)
 
 
 typedef struct {
@@ -28,17 +37,21 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                n;
+    ngx_msec_t                began;            /* the monotonic clock is the same for all processes of a host */
     uint32_t                  time;
     ngx_http_foodsvc_shown_t  shown[];
 } ngx_http_foodsvc_shown_zone_t;
 
 
 static ngx_int_t ngx_http_foodsvc_shown_init(ngx_shm_zone_t *zone, void *data);
+static uint64_t ngx_http_foodsvc_shown_bits(const char *id);
 static ngx_http_foodsvc_shown_t *ngx_http_foodsvc_shown_find(ngx_http_foodsvc_shown_zone_t *table, uint64_t id);
 static uint32_t ngx_http_foodsvc_shown_raise(const char *id, uint32_t rank);
 
 
-static ngx_shm_zone_t  *ngx_http_foodsvc_shown_zone;     /* this worker's */
+/* this worker's */
+static ngx_shm_zone_t  *ngx_http_foodsvc_shown_zone;
+static ngx_msec_t       ngx_http_foodsvc_shown_settle;
 
 
 ngx_shm_zone_t *
@@ -57,9 +70,10 @@ ngx_http_foodsvc_shown_add(ngx_conf_t *cf, size_t size)
 
 
 void
-ngx_http_foodsvc_shown_init_process(ngx_shm_zone_t *zone)
+ngx_http_foodsvc_shown_init_process(ngx_shm_zone_t *zone, ngx_msec_t settle)
 {
     ngx_http_foodsvc_shown_zone = zone;
+    ngx_http_foodsvc_shown_settle = settle;
 }
 
 
@@ -85,6 +99,7 @@ ngx_http_foodsvc_shown_init(ngx_shm_zone_t *zone, void *data)
     }
 
     table->n = buckets;
+    table->began = ngx_current_msec;
     zone->data = table;
     return NGX_OK;
 }
@@ -104,26 +119,86 @@ ngx_http_foodsvc_shown_deleted(const char *id)
 }
 
 
-/* What it is afterwards: rank, or more. */
-static uint32_t
-ngx_http_foodsvc_shown_raise(const char *id, uint32_t rank)
+ngx_uint_t
+ngx_http_foodsvc_shown_knows(const char *id)
 {
-    char                            err[FOODSVC_ERR];
     uint64_t                        bits;
-    foodsvc_uuid_t                  uuid;
+    ngx_uint_t                      known;
     ngx_slab_pool_t                *pool;
-    ngx_http_foodsvc_shown_t       *shown;
     ngx_http_foodsvc_shown_zone_t  *table;
 
-    if (ngx_http_foodsvc_shown_zone == NULL
-        || !foodsvc_uuid_parse(id, ngx_strlen(id), &uuid, err, sizeof(err)))
-    {
-        return rank;
+    if (ngx_http_foodsvc_shown_zone == NULL || ngx_http_foodsvc_shown_settle == 0) {
+        return 1;
+    }
+
+    table = ngx_http_foodsvc_shown_zone->data;
+
+    if (ngx_current_msec - table->began > NGX_HTTP_FOODSVC_SHOWN_TTL + ngx_http_foodsvc_shown_settle) {
+        return 1;
+    }
+
+    bits = ngx_http_foodsvc_shown_bits(id);
+    pool = (ngx_slab_pool_t *) ngx_http_foodsvc_shown_zone->shm.addr;
+
+    ngx_shmtx_lock(&pool->mutex);
+
+    known = ngx_http_foodsvc_shown_find(table, bits)->id == bits;
+
+    ngx_shmtx_unlock(&pool->mutex);
+
+    return known;
+}
+
+
+ngx_uint_t
+ngx_http_foodsvc_shown_recent(ngx_int_t ttl)
+{
+    ngx_msec_t                      age;
+    ngx_http_foodsvc_shown_zone_t  *table;
+
+    if (ttl < 0 || ngx_http_foodsvc_shown_zone == NULL) {
+        return ttl == -1;               /* without an expiry */
+    }
+
+    table = ngx_http_foodsvc_shown_zone->data;
+    age = NGX_HTTP_FOODSVC_SHOWN_TTL - ngx_min((ngx_msec_t) ttl, NGX_HTTP_FOODSVC_SHOWN_TTL);
+
+    return age + ngx_http_foodsvc_shown_settle <= ngx_current_msec - table->began;
+}
+
+
+/* 0: it is no UUID. */
+static uint64_t
+ngx_http_foodsvc_shown_bits(const char *id)
+{
+    char            err[FOODSVC_ERR];
+    uint64_t        bits;
+    foodsvc_uuid_t  uuid;
+
+    if (!foodsvc_uuid_parse(id, ngx_strlen(id), &uuid, err, sizeof(err))) {
+        return 0;
     }
 
     /* a UUID's first half may be a time; both go in, since an id may be of any version */
     ngx_memcpy(&bits, uuid.bytes + 8, sizeof(bits));
-    bits ^= ((uint64_t) ngx_murmur_hash2(uuid.bytes, 8) << 32 | 1);
+
+    return bits ^ ((uint64_t) ngx_murmur_hash2(uuid.bytes, 8) << 32 | 1);
+}
+
+
+/* What it is afterwards: rank, or more. */
+static uint32_t
+ngx_http_foodsvc_shown_raise(const char *id, uint32_t rank)
+{
+    uint64_t                        bits;
+    ngx_slab_pool_t                *pool;
+    ngx_http_foodsvc_shown_t       *shown;
+    ngx_http_foodsvc_shown_zone_t  *table;
+
+    bits = ngx_http_foodsvc_shown_zone ? ngx_http_foodsvc_shown_bits(id) : 0;
+    if (bits == 0) {
+        return rank;
+    }
 
     table = ngx_http_foodsvc_shown_zone->data;
     pool = (ngx_slab_pool_t *) ngx_http_foodsvc_shown_zone->shm.addr;

@@ -382,3 +382,21 @@ foodsvc_partner_allow: "10.0.0.0/33" is no address, net or name: give an address
 --- location: location / { foodsvc order; foodsvc_partner_allow http://127.0.0.1; }
 --- error_log
 foodsvc_partner_allow: "http://127.0.0.1" is a url: give
+
+
+=== TEST 46: how long a start takes to settle has a limit
+--- location: location / { foodsvc order; }
+--- redis
+foodsvc_redis redis://127.0.0.1:1;
+foodsvc_shown 4m settle=2h;
+--- error_log
+"settle=2h": settle must be from 0 to 3600000 ms
+
+
+=== TEST 47: and is the only parameter
+--- location: location / { foodsvc order; }
+--- redis
+foodsvc_redis redis://127.0.0.1:1;
+foodsvc_shown 4m timeout=1s;
+--- error_log
+unknown parameter "timeout=1s"; the first one is "settle="

@@ -52,11 +52,16 @@ def test_where_the_original_left_it_nothing_is_owed(system, partners, state, lef
 
 def test_a_cache_entry_of_the_originals_is_answered_in_our_form(system):
     order_id, customer = str(uuid.uuid4()), str(uuid.uuid4())
-    system.redis.set(order_id, json.dumps({
+    entry = json.dumps({
         "items": [{"product": "Lasagna", "quantity": 2}], "customer_id": customer, "kitchen_id": None,
         "delivery_id": None, "status": "created", "updated": [], "created": "2026-11-23 10:22:51.910000",
-        "id": order_id}, separators=(",", ":")), ex=1800)
-    shown = system.show(order_id)
+        "id": order_id}, separators=(",", ":"))
+
+    def show():
+        system.redis.set(order_id, entry, ex=1800)
+        answer = system.order.get(f"/v1/orders/{order_id}")
+        return answer.status_code == 200 and answer.json()
+    shown = wait_for(show, what="an nginx that has settled")
     assert shown["created"] == "2026-11-23T10:22:51.910Z" and shown["customer_id"] == customer
     system.redis.delete(order_id)
 

@@ -3,7 +3,8 @@
   stage.py put COLLECTION DOCUMENT...      documents as Extended JSON; one of the same _id is replaced
   stage.py drop COLLECTION ID...
   stage.py show COLLECTION ID              one line of canonical Extended JSON with sorted keys, or "none"
-  stage.py cache KEY VALUE                 a string into Redis
+  stage.py cache KEY VALUE                 a string into Redis, for half an hour as the services do
+  stage.py cache-ever KEY VALUE            the same, without an expiry
   stage.py cache-list KEY VALUE            a list, a type that nobody expects
   stage.py uncache KEY...
   stage.py cached KEY                      the value, or "none"
@@ -78,7 +79,8 @@ def cached(key):
 
 COMMANDS = {
     "put": put, "drop": drop, "show": show, "take": take, "cached": cached,
-    "cache": lambda key, value: cache().set(key, value),
+    "cache": lambda key, value: cache().set(key, value, ex=1800),
+    "cache-ever": lambda key, value: cache().set(key, value),
     "cache-list": lambda key, value: (cache().delete(key), cache().rpush(key, value)),
     "uncache": lambda *keys: cache().delete(*keys),
     "drain": lambda queue: with_channel(queue, lambda channel: channel.queue_purge(queue)),

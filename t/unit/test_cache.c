@@ -29,6 +29,8 @@ static void commands(void **state)
 
     foodsvc_cache_order_get(&cmd, ID);
     check_args(&cmd, "GET|" ID);
+    foodsvc_cache_order_ttl(&cmd, ID);
+    check_args(&cmd, "PTTL|" ID);
     foodsvc_cache_url_get(&cmd, "PaymentService");
     check_args(&cmd, "GET|PaymentService");
     foodsvc_cache_url_set(&cmd, "PaymentService", "https://127.0.0.1:8001");

@@ -118,7 +118,11 @@ sub http_config {
 END
         ['amqp', $ENV{AMQP_URL}]), given($block, 'amqp_parameters', ''), given($block, 'api_keys', Digest::SHA::sha256_hex($KEY));
 
-    $text .= given($block, 'settings', '') . "\n";
+    my $settings = given($block, 'settings', '');
+    $text .= "$settings\n";
+    # what a block put into Redis was there before nginx
+    $text .= "foodsvc_shown 4m settle=0;\n" unless $settings =~ /foodsvc_shown/;
+
     for my $name (sort keys %partners) {
         my $inside = section($block, $name);
         $text .= "server { listen 127.0.0.1:$partners{$name};\n$inside\n}\n" if defined $inside;
