@@ -4,6 +4,7 @@
  *   foodsvc_store.c           the pool, what an error means, ping, indexes
  *   foodsvc_store_uri.c       the URI and its defaults
  *   foodsvc_store_run.c       the protocol of foodsvc_store.h: read, decide, write under a condition, look again
+ *   foodsvc_store_read.c      a round's read, and the tokens of our writes
  *   foodsvc_store_bulk.c      one bulk of writes and what became of each
  *   foodsvc_store_orders.c    orders: insert, find, delete, list
  *   foodsvc_store_page.c      orders page by page, in the order of an index
@@ -154,8 +155,6 @@ struct foodsvc_store_job_s {
 void foodsvc_store_run(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind, void **ops, size_t nops);
 /* The i-th op of a group. */
 void *foodsvc_store_op(const foodsvc_store_job_t *job, const foodsvc_store_group_t *group, size_t i);
-/* Appends `rev` as a write of this job leaves it: doc's last tokens (doc may be NULL) and the job's. */
-bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const bson_t *doc);
 /* Gives all ops of an open group their result and closes it. */
 void foodsvc_store_settle(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
     const char *err);
@@ -164,6 +163,17 @@ void foodsvc_store_give_up(foodsvc_store_job_t *job, foodsvc_store_group_t *grou
     const char *err);
 /* The same when the codec did not take the document: it is UNREADABLE, unless memory was short. */
 void foodsvc_store_unread(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const char *err);
+/* foodsvc_store_give_up() for all that are open. */
+void foodsvc_store_give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const char *err);
+/* A short random pause before the round of that number, that keeps those apart who fight for one document. */
+void foodsvc_store_pause(unsigned round);
+
+/* --- foodsvc_store_read.c --- */
+
+/* Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open. */
+bool foodsvc_store_read(foodsvc_store_job_t *job);
+/* Appends `rev` as a write of this job leaves it: doc's last tokens (doc may be NULL) and the job's. */
+bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const bson_t *doc);
 
 /* --- foodsvc_store_change.c --- */
 

@@ -38,13 +38,6 @@ static int compare_sorted(const void *a, const void *b)
     return order != 0 ? order : (left->op > right->op) - (left->op < right->op);
 }
 
-static int compare_group(const void *key, const void *member)
-{
-    const foodsvc_store_group_t *group = member;
-
-    return strcmp(key, group->id);
-}
-
 static void make_groups(foodsvc_store_job_t *job)
 {
     foodsvc_store_group_t  *group = NULL;
@@ -120,7 +113,7 @@ void foodsvc_store_unread(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     }
 }
 
-static void give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const char *err)
+void foodsvc_store_give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const char *err)
 {
     size_t  i;
 
@@ -129,217 +122,6 @@ static void give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const c
             foodsvc_store_give_up(job, &job->groups[i], rc, err);
         }
     }
-}
-
-/* --- reading --- */
-
-static bool revs_of(const bson_t *doc, bson_iter_t *list)
-{
-    bson_iter_t  iter;
-
-    return doc != NULL && bson_iter_init_find(&iter, doc, FOODSVC_STORE_REV) && BSON_ITER_HOLDS_ARRAY(&iter)
-        && bson_iter_recurse(&iter, list);
-}
-
-static bool carries_rev(const bson_t *doc, int64_t rev)
-{
-    bson_iter_t  list;
-    bool         found = false;
-
-    if (revs_of(doc, &list)) {
-        while (!found && bson_iter_next(&list)) {
-            found = BSON_ITER_HOLDS_INT64(&list) && bson_iter_int64(&list) == rev;
-        }
-    }
-    return found;
-}
-
-bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const bson_t *doc)
-{
-    static const char *const  keys[FOODSVC_STORE_REVS] = { "0", "1", "2", "3" };
-    int64_t                   revs[FOODSVC_STORE_REVS];
-    bson_iter_t               list;
-    bson_t                    array;
-    size_t                    i, n = 0;
-    bool                      ok = true;
-
-    if (revs_of(doc, &list)) {
-        while (bson_iter_next(&list)) {
-            if (n == FOODSVC_STORE_REVS - 1) {
-                memmove(&revs[0], &revs[1], --n * sizeof(revs[0]));
-            }
-            revs[n++] = bson_iter_as_int64(&list);
-        }
-    }
-    revs[n++] = job->rev;
-    if (!bson_append_array_begin(to, FOODSVC_STORE_REV, -1, &array)) {
-        return false;
-    }
-    for (i = 0; ok && i < n; i++) {
-        ok = BSON_APPEND_INT64(&array, keys[i], revs[i]);
-    }
-    return bson_append_array_end(to, &array) && ok;
-}
-
-static bool append_open_ids(bson_t *filter, const foodsvc_store_job_t *job, bool *majority)
-{
-    bson_t       in, ids;
-    char         text[16];
-    const char  *key;
-    uint32_t     n = 0;
-    bool         ok;
-    size_t       i;
-
-    ok = BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &in) && BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
-    for (i = 0; ok && i < job->ngroups; i++) {
-        if (job->groups[i].open) {
-            bson_uint32_to_string(n++, &key, text, sizeof(text));
-            ok = BSON_APPEND_UTF8(&ids, key, job->groups[i].id);
-            *majority = *majority || job->groups[i].maybe;
-        }
-    }
-    return ok && bson_append_array_end(&in, &ids) && bson_append_document_end(filter, &in);
-}
-
-static bool append_read_opts(bson_t *opts, const foodsvc_store_job_t *job, bool majority)
-{
-    mongoc_read_concern_t  *concern;
-    bson_t                  fields;
-    const char             *field = job->kind->field;
-    bool                    ok;
-
-    ok = BSON_APPEND_INT32(opts, "batchSize", FOODSVC_STORE_BATCH + 1)
-        && BSON_APPEND_INT64(opts, "maxTimeMS", job->call.store->read_ms)
-        && (field == NULL || (BSON_APPEND_DOCUMENT_BEGIN(opts, "projection", &fields)
-                              && BSON_APPEND_INT32(&fields, FOODSVC_STORE_REV, 1)
-                              && (strcmp(field, FOODSVC_STORE_REV) == 0 || BSON_APPEND_INT32(&fields, field, 1))
-                              && bson_append_document_end(opts, &fields)));
-    if (ok && majority) {
-        concern = mongoc_read_concern_new();
-        mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
-        ok = mongoc_read_concern_append(concern, opts);
-        mongoc_read_concern_destroy(concern);
-    }
-    return ok;
-}
-
-/* NULL: the question could not be put. Asked in part, "not found" would be no answer. */
-static mongoc_cursor_t *open_cursor(foodsvc_store_job_t *job)
-{
-    mongoc_cursor_t  *cursor = NULL;
-    bson_t            filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
-    bool              majority = false;
-
-    if (append_open_ids(&filter, job, &majority) && append_read_opts(&opts, job, majority)) {
-        cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
-    }
-    bson_destroy(&filter);
-    bson_destroy(&opts);
-    return cursor;
-}
-
-static void pause_round(unsigned round)
-{
-    unsigned         max = round < 5 ? 1u << round : PAUSE_MAX_MS;
-    struct timespec  ts;
-
-    /* The clock's low digits are random enough to keep two threads apart. */
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_nsec = (long) ((unsigned long) ts.tv_nsec * 2654435761UL % (max * 1000000UL));
-    ts.tv_sec = 0;
-    nanosleep(&ts, NULL);
-}
-
-/* Has each document of a read decided that belongs to an open group. */
-static void decide_found(foodsvc_store_job_t *job, mongoc_cursor_t *cursor)
-{
-    foodsvc_store_group_t  *group;
-    const bson_t           *doc;
-    bson_iter_t             iter;
-
-    while (mongoc_cursor_next(cursor, &doc)) {
-        group = NULL;
-        if (bson_iter_init_find(&iter, doc, "_id") && BSON_ITER_HOLDS_UTF8(&iter)) {
-            group = bsearch(bson_iter_utf8(&iter, NULL), job->groups, job->ngroups, sizeof(*group), compare_group);
-        }
-        if (group == NULL || !group->open || group->seen) {
-            continue;
-        }
-        group->seen = true;
-        group->look = false;
-        group->ours = carries_rev(doc, job->rev);
-        job->kind->decide(job, group, doc);
-    }
-}
-
-static void decide_missing(foodsvc_store_job_t *job)
-{
-    foodsvc_store_group_t  *group;
-    size_t                  i;
-
-    for (i = 0; i < job->ngroups; i++) {
-        group = &job->groups[i];
-        if (group->open && !group->seen) {
-            group->look = false;
-            job->kind->decide(job, group, NULL);
-        }
-    }
-}
-
-static bool owes_look(const foodsvc_store_job_t *job)
-{
-    size_t  i;
-
-    for (i = 0; i < job->ngroups; i++) {
-        if (job->groups[i].open && job->groups[i].look) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/*
- * Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open.
- * After a broken connection the driver takes up to a second to find the server again, about as long as it may look for
- * one; so a look at what became of a write is tried again for as long as the call's time lasts, and any read once when
- * it failed fast, as a connection does that an old server has left behind.
- */
-static bool read_and_decide(foodsvc_store_job_t *job)
-{
-    mongoc_cursor_t     *cursor;
-    foodsvc_store_rc_e   rc;
-    bson_error_t         error;
-    char                 err[FOODSVC_ERR];
-    unsigned             tries = 0;
-    int64_t              start = foodsvc_time_monotonic();
-    bool                 failed, fast;
-
-    do {
-        if (tries++ > 0) {
-            pause_round(tries);
-        }
-        rc = FOODSVC_STORE_OK;
-        cursor = open_cursor(job);
-        if (cursor == NULL) {
-            give_up_all(job, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
-            return false;
-        }
-        decide_found(job, cursor);
-        failed = mongoc_cursor_error(cursor, &error);
-        if (failed) {
-            rc = foodsvc_store_read_error(&error, err);
-        }
-        mongoc_cursor_destroy(cursor);
-        fast = tries == 1 && foodsvc_time_monotonic() - start < job->call.store->timeout_ms / 2;
-    } while (rc == FOODSVC_STORE_UNAVAILABLE
-             && (fast || (owes_look(job) && foodsvc_time_monotonic() < job->call.deadline)));
-
-    if (failed) {
-        give_up_all(job, rc, err);
-        return false;
-    }
-    decide_missing(job);
-    return true;
 }
 
 /* --- writing --- */
@@ -443,6 +225,18 @@ static void write_all(foodsvc_store_job_t *job, char err[FOODSVC_ERR])
 
 /* --- the rounds --- */
 
+void foodsvc_store_pause(unsigned round)
+{
+    unsigned         max = round < 5 ? 1u << round : PAUSE_MAX_MS;
+    struct timespec  ts;
+
+    /* The clock's low digits are random enough to keep two threads apart. */
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_nsec = (long) ((unsigned long) ts.tv_nsec * 2654435761UL % (max * 1000000UL));
+    ts.tv_sec = 0;
+    nanosleep(&ts, NULL);
+}
+
 static void run_rounds(foodsvc_store_job_t *job)
 {
     char      err[FOODSVC_ERR] = "";
@@ -451,11 +245,12 @@ static void run_rounds(foodsvc_store_job_t *job)
 
     for (round = 0; job->nopen > 0; round++) {
         if (round > 0) {
-            pause_round(round);
+            foodsvc_store_pause(round);
         }
         /* Whatever is owed a look gets it, the deadline notwithstanding; but no further attempt. */
         if (round == ROUNDS || (round > 1 && foodsvc_time_monotonic() > job->call.deadline)) {
-            give_up_all(job, FOODSVC_STORE_UNAVAILABLE, err[0] != '\0' ? err : "too many changed the same document");
+            foodsvc_store_give_up_all(job, FOODSVC_STORE_UNAVAILABLE,
+                                      err[0] != '\0' ? err : "too many changed the same document");
             return;
         }
         for (i = 0; i < job->ngroups; i++) {
@@ -467,7 +262,7 @@ static void run_rounds(foodsvc_store_job_t *job)
             for (i = 0; i < job->ngroups; i++) {
                 job->kind->decide(job, &job->groups[i], NULL);
             }
-        } else if (!read_and_decide(job)) {
+        } else if (!foodsvc_store_read(job)) {
             return;
         }
         if (job->nopen > 0) {
@@ -500,7 +295,7 @@ static void run_job(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind
     memcpy(&job->rev, rev.bytes + 8, sizeof(job->rev));
     make_groups(job);
     if (!foodsvc_store_begin(store, &job->call, err)) {
-        give_up_all(job, FOODSVC_STORE_UNAVAILABLE, err);
+        foodsvc_store_give_up_all(job, FOODSVC_STORE_UNAVAILABLE, err);
         free(job);
         return;
     }
