@@ -1,37 +1,5 @@
 /* The payment's rule: every change in every state. */
-#include "unit.h"
-#include "foodsvc_payment.h"
-
-/* The states that differ: status, a reimbursement asked for, a transaction known. */
-typedef struct {
-    foodsvc_payment_status_e status;
-    bool                     reimburse;
-    bool                     transaction;
-    bool                     taken;         /* the reimbursement, by the company */
-} at_t;
-
-static void start(foodsvc_payment_t *payment, const at_t *at)
-{
-    *payment = (foodsvc_payment_t) { .status = at->status, .reimburse = at->reimburse,
-                                      .reimburse_taken = at->taken };
-    payment->has_transaction_id = at->transaction;
-    payment->transaction_id.bytes[0] = 1;
-}
-
-static void check(at_t at, foodsvc_payment_change_t change, foodsvc_payment_verdict_e verdict, at_t after)
-{
-    foodsvc_payment_t payment;
-
-    start(&payment, &at);
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), verdict);
-    assert_int_equal(payment.status, after.status);
-    assert_int_equal(payment.reimburse, after.reimburse);
-    assert_int_equal(payment.reimburse_taken, after.taken);
-    assert_int_equal(payment.has_transaction_id, after.transaction);
-    if (change.kind != FOODSVC_PAYMENT_CALLBACK || verdict != FOODSVC_PAYMENT_WRITE) {
-        assert_int_equal(payment.noutbox, 0);
-    }
-}
+#include "payment.h"
 
 static void names_go_both_ways(void **state)
 {
@@ -51,26 +19,6 @@ static void names_go_both_ways(void **state)
     assert_false(foodsvc_payment_status_parse("created", 7, &status));
     assert_false(foodsvc_payment_status_parse("pendinG", 7, &status));
     assert_string_equal(foodsvc_payment_status_name(FOODSVC_PAYMENT_STATUS_COUNT), "unknown");
-}
-
-#define PENDING_NEW     ((at_t) { FOODSVC_PENDING, false, false, false })
-#define PENDING         ((at_t) { FOODSVC_PENDING, false, true, false })
-#define PENDING_BACK    ((at_t) { FOODSVC_PENDING, true, true, false })
-#define PENDING_TAKEN   ((at_t) { FOODSVC_PENDING, true, true, true })
-#define PAID            ((at_t) { FOODSVC_PAY_PAID, false, true, false })
-#define FAILED_NEW      ((at_t) { FOODSVC_PAY_FAILED, false, false, false })
-#define FAILED          ((at_t) { FOODSVC_PAY_FAILED, false, true, false })
-#define REIMBURSED      ((at_t) { FOODSVC_PAY_REIMBURSED, false, true, false })
-
-#define ME      "0b9d3c5e-5a0c-4f43-9d52-2f1f6f3a0001"
-#define OTHER   "0b9d3c5e-5a0c-4f43-9d52-2f1f6f3a0002"
-#define NOW     INT64_C(1795429372053)
-#define WAIT    120000
-
-static foodsvc_payment_change_t ask(foodsvc_payment_change_e kind)
-{
-    return (foodsvc_payment_change_t) { .kind = kind, .by = ME, .when = NOW, .lease_ms = 15000,
-                                        .callback_wait_ms = WAIT };
 }
 
 static void requested(void **state)
@@ -465,136 +413,6 @@ static void refused(void **state)
     check(PENDING_TAKEN, change, FOODSVC_PAYMENT_NOTHING, PENDING_TAKEN);
 }
 
-/* It says nothing new but who the company will speak of: stored, without an event. */
-static void a_pending_callback_stores_its_transaction(void **state)
-{
-    foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PENDING,
-                                        .has_transaction_id = true };
-    foodsvc_payment_t        payment = { .status = FOODSVC_PENDING };
-
-    change.transaction_id.bytes[0] = 9;
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
-    assert_int_equal(payment.status, FOODSVC_PENDING);
-    assert_true(payment.has_transaction_id);
-    assert_int_equal(payment.transaction_id.bytes[0], 9);
-    assert_int_equal(payment.noutbox, 0);
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
-    payment.reimburse = true;
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
-    assert_true(payment.reimburse);
-}
-
-static void callbacks(void **state)
-{
-    static const struct {
-        at_t                     at;
-        foodsvc_payment_status_e status;
-        bool                     moves;
-    } cases[] = {
-        { { FOODSVC_PENDING, false, true, false }, FOODSVC_PAY_PAID, true },
-        { { FOODSVC_PENDING, false, true, false }, FOODSVC_PAY_FAILED, true },
-        { { FOODSVC_PENDING, false, true, false }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PENDING, true, true, false }, FOODSVC_PAY_PAID, false },
-        { { FOODSVC_PENDING, true, true, false }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PENDING, true, true, true }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PENDING, false },
-        { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PAY_PAID, true },
-        { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PAY_FAILED, true },     /* no event told of it yet */
-        { { FOODSVC_PAY_FAILED, false, true, false }, FOODSVC_PAY_FAILED, false },
-        { { FOODSVC_PAY_FAILED, false, false, false }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PENDING, false },
-        { { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PAY_PAID, false },
-        { { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PAY_FAILED, false },
-        { { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PAY_REIMBURSED, true },
-        { { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_PENDING, false },
-        { { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_PAY_PAID, false },
-        { { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_PAY_FAILED, false },
-        { { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_PAY_REIMBURSED, false },
-    };
-
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = cases[i].status };
-        at_t                     after = { cases[i].status, false, true, false };
-        foodsvc_payment_t        payment;
-
-        change.has_transaction_id = true;
-        change.transaction_id.bytes[0] = 9;
-        check(cases[i].at, change, cases[i].moves ? FOODSVC_PAYMENT_WRITE : FOODSVC_PAYMENT_NOTHING,
-              cases[i].moves ? after : cases[i].at);
-        if (cases[i].moves) {
-            foodsvc_status_e event;
-
-            start(&payment, &cases[i].at);
-            foodsvc_payment_decide(&payment, &change);
-            assert_int_equal(payment.transaction_id.bytes[0], 9);
-            assert_int_equal(payment.noutbox, 1);
-            assert_int_equal(strlen(payment.outbox[0].id), FOODSVC_UUID_TEXT);
-            assert_true(foodsvc_payment_event(payment.status, &event));
-            assert_int_equal(payment.outbox[0].status, event);
-        }
-    }
-}
-
-static void a_callback_without_an_id_keeps_the_one_there_is(void **state)
-{
-    foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_PAID };
-    foodsvc_payment_t        payment;
-
-    start(&payment, &PENDING);
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
-    assert_int_equal(payment.transaction_id.bytes[0], 1);
-
-    change.kind = (foodsvc_payment_change_e) 99;
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
-}
-
-/* An event that has not been sent stays, and a newer one goes behind it. */
-static void each_callback_adds_its_mark(void **state)
-{
-    const foodsvc_payment_status_e told[] = { FOODSVC_PAY_FAILED, FOODSVC_PAY_PAID, FOODSVC_PAY_REIMBURSED };
-    const foodsvc_status_e         events[] = { FOODSVC_PAYMENT_FAILED, FOODSVC_PAYMENT_PAID, FOODSVC_REIMBURSED };
-    foodsvc_payment_t              payment = { .status = FOODSVC_PENDING };
-
-    for (size_t i = 0; i < COUNT(told); i++) {
-        foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = told[i],
-                                            .has_transaction_id = true, .when = 1000 + (int64_t) i };
-
-        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
-        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
-        assert_int_equal(payment.noutbox, i + 1);
-    }
-    for (size_t i = 0; i < COUNT(told); i++) {
-        assert_int_equal(payment.outbox[i].status, events[i]);
-        assert_int_equal(payment.outbox[i].when, 1000 + i);
-    }
-    assert_string_not_equal(payment.outbox[0].id, payment.outbox[1].id);
-}
-
-/* Whatever somebody else wrote as the number of refused refunds: only a refusal more goes untold. */
-static void a_payment_is_told_however_often_refunds_were_refused(void **state)
-{
-    foodsvc_payment_t        payment = { .status = FOODSVC_PENDING, .reimburse_refused = 1000 };
-    foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_PAID, .when = 99 };
-
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
-    assert_int_equal(payment.noutbox, 1);
-    assert_int_equal(payment.outbox[0].status, FOODSVC_PAYMENT_PAID);
-}
-
-static void a_full_outbox_loses_its_oldest_mark(void **state)
-{
-    foodsvc_payment_t        payment = { .status = FOODSVC_PENDING, .noutbox = FOODSVC_PAYMENT_MARKS };
-    foodsvc_payment_change_t change = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_PAID, .when = 99 };
-
-    for (size_t i = 0; i < FOODSVC_PAYMENT_MARKS; i++) {
-        payment.outbox[i].when = (int64_t) i;
-    }
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
-    assert_int_equal(payment.noutbox, FOODSVC_PAYMENT_MARKS);
-    assert_int_equal(payment.outbox[0].when, 1);
-    assert_int_equal(payment.outbox[FOODSVC_PAYMENT_MARKS - 1].when, 99);
-}
-
 static void memory(void **state)
 {
     foodsvc_payment_t *payment = foodsvc_payment_new();
@@ -629,12 +447,6 @@ int main(void)
         cmocka_unit_test(accepted),
         cmocka_unit_test(a_refund_without_a_transaction_is_made_once),
         cmocka_unit_test(refused),
-        cmocka_unit_test(callbacks),
-        cmocka_unit_test(a_pending_callback_stores_its_transaction),
-        cmocka_unit_test(a_callback_without_an_id_keeps_the_one_there_is),
-        cmocka_unit_test(each_callback_adds_its_mark),
-        cmocka_unit_test(a_payment_is_told_however_often_refunds_were_refused),
-        cmocka_unit_test(a_full_outbox_loses_its_oldest_mark),
         cmocka_unit_test(memory),
     };
 

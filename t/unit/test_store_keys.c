@@ -1,22 +1,5 @@
 /* Idempotency keys in MongoDB: one attempt at a time, one order id, one answer. */
-#include "store.h"
-
-static foodsvc_store_t *store;
-
-static int setup(void **state)
-{
-    char  err[FOODSVC_ERR];
-
-    store = open_store(mongo_url(), 2000, 8);
-    assert_int_equal(foodsvc_store_prepare(store, err), FOODSVC_STORE_OK);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    foodsvc_store_close(store);
-    return 0;
-}
+#include "store_stage.h"
 
 static void new_key(char id[FOODSVC_STORE_HASH + 1])
 {

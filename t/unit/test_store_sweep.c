@@ -1,24 +1,7 @@
 /* Orders that owe something: owes_since follows every write, and its index finds them by age, bounded. */
-#include "store.h"
+#include "store_stage.h"
 
 #define OLD     86400000        /* ms since 1970: older than what any other test leaves */
-
-static foodsvc_store_t *store;
-
-static int setup(void **state)
-{
-    char  err[FOODSVC_ERR];
-
-    store = open_store(mongo_url(), 2000, 4);
-    assert_int_equal(foodsvc_store_prepare(store, err), FOODSVC_STORE_OK);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    foodsvc_store_close(store);
-    return 0;
-}
 
 static void delete_order(const char *id)
 {
