@@ -2,18 +2,22 @@
 
 import base64
 import hashlib
+import http.server
 import json
 import os
 import pty
 import re
 import shutil
 import subprocess
+import threading
 import uuid
 
 import pytest
+import requests
+from bson import Binary
 
 from conftest import STATUSES, wait_for
-from foodctl import FOODCTL, commands, environment, from_json, good, run
+from foodctl import FOODCTL, bad, commands, environment, from_json, good, run
 
 
 @pytest.fixture
@@ -327,3 +331,76 @@ def test_manual(tmp_path):
         if shutil.which(linter[0]):
             result = subprocess.run([*linter, page], capture_output=True, text=True, check=False)
             assert result.returncode == 0 and result.stderr == "", result.stderr
+
+
+class Cut:
+    """Stands before OrderService and answers the first `cuts` calls of a kind by closing the connection: before it passes them on,
+    or behind."""
+
+    def __init__(self, url, cuts, before):
+        self.url, self.left, self.before, self.keys = url, cuts, before, []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+                outer.keys.append(self.headers["Idempotency-Key"])
+                cut = outer.left > 0
+                outer.left -= 1
+                if cut and outer.before:
+                    return
+                answer = requests.post(outer.url + self.path, data=body, timeout=20, verify=os.environ["CA_CERT"], headers={
+                    name: self.headers[name] for name in ("X-API-Key", "Idempotency-Key", "Content-Type") if self.headers[name]})
+                if not cut:
+                    self.send_response(answer.status_code)
+                    self.send_header("Content-Length", str(len(answer.content)))
+                    self.end_headers()
+                    self.wfile.write(answer.content)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return {"ORDER_URL": f"http://127.0.0.1:{self.server.server_address[1]}"}
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+def test_an_order_whose_answer_is_cut_off_is_asked_for_again_and_placed_once(system, before):
+    customer = str(uuid.uuid4())
+    cut = Cut(os.environ["ORDER_URL"], 1, before)
+    with cut as there:
+        order = from_json("order", "place", "--customer", customer, **there)
+    assert len(cut.keys) == 2 and cut.keys[0] == cut.keys[1] and uuid.UUID(cut.keys[0])
+    assert [doc["_id"] for doc in system.db.orders.find({"customer_id": Binary.from_uuid(uuid.UUID(customer))})] == [order["id"]]
+
+
+def test_when_nobody_knows_whether_there_is_an_order_the_message_says_how_to_ask_again(system):
+    with Cut(os.environ["ORDER_URL"], 2, False) as there:
+        said = bad("order", "place", code=1, says="no answer that HTTP knows.*; it may be done all the same", **there)
+    again = re.search("--customer ([0-9a-f-]{36}) --key '([0-9a-f-]{36})'", said)
+    ids = {from_json("order", "place", "--customer", again[1], "--key", again[2])["id"] for _ in range(2)}
+    assert ids == {doc["_id"] for doc in system.db.orders.find({"customer_id": Binary.from_uuid(uuid.UUID(again[1]))})}
+    assert len(ids) == 1
+
+
+def test_a_cancel_whose_answer_is_cut_off_is_asked_for_again(system, partners):
+    order = system.paid()
+    cut = Cut(os.environ["ORDER_URL"], 1, False)
+    with cut as there:
+        assert from_json("order", "cancel", order["id"], **there)["status"] == "orderCancelled"
+    assert len(cut.keys) == 2 and cut.keys[0] == cut.keys[1]
+    wait_for(lambda: partners.calls_of("reimburse", order["id"]), what="the reimbursement")
+    wait_for(lambda: partners.calls_of("delivery_cancel", order["delivery_id"]), what="the delivery's cancel")
+
+
+def test_a_key_that_was_used_is_answered_as_the_first_time(system):
+    order = system.paid()
+    first, second = (from_json("order", "cancel", order["id"], "--key", "of mine " + order["id"]) for _ in range(2))
+    assert first["status"] == second["status"] == "orderCancelled"

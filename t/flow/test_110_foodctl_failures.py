@@ -39,6 +39,10 @@ NOWHERE = f"127.0.0.1:{closed_port()}"
     (["order", "place", "--item", "Pizza"], "items.0.product"),
     (["order", "place", "--item", "Lasagna=0", "--item", "Pizza"], "items.0.quantity: .*; items.1.product: "),
     (["order", "place", "--customer", "me"], "--customer: \"me\" is no UUID"),
+    (["order", "place", "--key", "mine"], "--key: give --customer, too"),
+    (["order", "place", "--customer", SOME, "--key", "a\tb"], "--key takes 1 to 255 characters"),
+    (["order", "cancel", SOME, "--key", "x" * 256], "--key takes 1 to 255 characters"),
+    (["order", "cancel", SOME, "--key", ""], "--key needs a value that is not empty"),
     (["urls", "load"], "needs FILE"),
     (["urls", "load", "Nobody=http://127.0.0.1:1"], '"Nobody" is no service: they are OrderService, '),
     (["urls", "load", "CustomerService=ftp://x"], "address of CustomerService is none"),
@@ -199,7 +203,9 @@ def test_the_certificate():
 
 @pytest.mark.parametrize("arguments, variable, value, says", [
     (["order", "list"], "ORDER_URL", "nonsense://me:s3cret@h", 'ORDER_URL is no address'),
-    (["order", "list"], "ORDER_URL", "https://nowhere.invalid", "no host of the name in nowhere.invalid"),
+    (["order", "list"], "ORDER_URL", "https://nowhere.invalid", "no host of the name nowhere.invalid: correct"),
+    (["order", "list"], "ORDER_URL", "https://nobody.invalid:4711", "no host of the name nobody.invalid: correct"),
+    (["order", "list"], "ORDER_URL", "https://me:s3cret", "ORDER_URL is no address"),
     (["order", "list"], "ORDER_URL", "REDIS", "does not answer in time"),
     (["cache", "list"], "REDIS_URL", "http://me:s3cret@h", "REDIS_URL is not a Redis url; write redis://host"),
     (["cache", "list"], "REDIS_URL", "MONGO", "Redis"),

@@ -33,6 +33,7 @@ typedef struct {
     char        *items[CTL_MAX_ARGS];   /* --item */
     size_t       nitems;
     const char  *customer;              /* --customer */
+    const char  *key;                   /* --key, or one that was made; NULL: the request has none */
     const char  *queue;                 /* --queue */
     const char  *until;                 /* --until, a status; NULL: not given */
     int64_t      timeout;               /* --timeout, ms; 0: not given */
@@ -115,9 +116,12 @@ typedef struct {
     json_t *json;               /* owned; NULL when the body is no JSON */
 } ctl_answer_t;
 
-#define CTL_WHY     512
+#define CTL_WHY     1024
 
-/* Calls base + path with the API key. False: no answer, and why says so and what to do. */
+/*
+ * Calls base + path with the API key. With ctl->key as its Idempotency-Key a call that may have come there and was not
+ * answered is made once more. False: no answer, and why says so and what to do.
+ */
 bool ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *path, const char *body,
     ctl_answer_t *answer, char why[CTL_WHY]);
 void ctl_answer_free(ctl_answer_t *answer);

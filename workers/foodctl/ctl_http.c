@@ -52,7 +52,8 @@ ctl_http_unreachable(const ctl_t *ctl, const char *url, CURLcode code, char why[
                  url == ctl->payment_url ? "PAYMENT_URL" : "ORDER_URL");    /* whose words may be a password */
         return;
     case CURLE_COULDNT_RESOLVE_HOST:
-        snprintf(why, CTL_WHY, "there is no host of the name in %s: correct the address", place);
+        /* without the port: where the host is missing, that is the password */
+        snprintf(why, CTL_WHY, "there is no host of the name %.*s: correct the address", (int) strcspn(place, ":"), place);
         return;
     case CURLE_OPERATION_TIMEDOUT:
         snprintf(why, CTL_WHY, "%s does not answer in time: look at %s", place, ctl_advice(ctl, url, CTL_LOOK));
@@ -111,28 +112,51 @@ ctl_http_header(struct curl_slist **headers, const char *line)
     return true;
 }
 
+/* A header that is left out when there is no value. */
+static bool
+ctl_http_header_of(struct curl_slist **headers, const char *name, const char *value)
+{
+    char *line = NULL;
+    bool  ok = value == NULL || (asprintf(&line, "%s: %s", name, value) >= 0 && ctl_http_header(headers, line));
+
+    free(line);
+    return ok;
+}
+
+/* sent: something of the request went out, now or before. */
 static CURLcode
-ctl_http_perform(const ctl_t *ctl, const char *method, const char *url, const char *body, ctl_answer_t *answer)
+ctl_http_perform(const ctl_t *ctl, const char *method, const char *url, const char *body, ctl_answer_t *answer, bool *sent)
 {
     CURL              *easy = curl_easy_init();
     struct curl_slist *headers = NULL;
-    char              *key = NULL;
+    long               size = 0;
     CURLcode           code = CURLE_OUT_OF_MEMORY;
 
-    if (asprintf(&key, "%s: %s", FOODSVC_API_KEY_HEADER, ctl->api_key ? ctl->api_key : "") < 0) {
-        key = NULL;
-    }
-    if (easy != NULL && key != NULL && ctl_http_header(&headers, "Content-Type: application/json")
-        && (ctl->api_key == NULL || ctl_http_header(&headers, key))
+    ctl_answer_free(answer);
+    if (easy != NULL && ctl_http_header(&headers, "Content-Type: application/json")
+        && ctl_http_header_of(&headers, FOODSVC_API_KEY_HEADER, ctl->api_key)
+        && ctl_http_header_of(&headers, FOODSVC_IDEMPOTENCY_HEADER, ctl->key)
         && ctl_http_prepare(easy, ctl, method, url, body, headers, answer))
     {
         code = curl_easy_perform(easy);
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
+        curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &size);
+        *sent = *sent || size > 0;
     }
     curl_slist_free_all(headers);
     curl_easy_cleanup(easy);
-    free(key);
     return code;
+}
+
+/* What to add to the news that nobody knows whether it was done: how to ask again without doing it twice. */
+static const char *
+ctl_http_again(const ctl_t *ctl)
+{
+    static char text[512];
+
+    snprintf(text, sizeof(text), "; it may be done all the same: the same command with%s%s --key '%s' does not do it twice",
+             ctl->customer ? " --customer " : "", ctl->customer ? ctl->customer : "", ctl->key);
+    return text;
 }
 
 bool
@@ -141,6 +165,7 @@ ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *pat
 {
     size_t    len = strlen(base);
     char     *url = NULL;
+    bool      sent = false;
     CURLcode  code = CURLE_OUT_OF_MEMORY;
 
     memset(answer, 0, sizeof(*answer));
@@ -153,12 +178,19 @@ ctl_http(const ctl_t *ctl, const char *method, const char *base, const char *pat
     if (strncmp(base, "http://", 7) != 0 && strncmp(base, "https://", 8) != 0) {
         code = CURLE_URL_MALFORMAT;
     } else if (asprintf(&url, "%.*s%s", (int) len, base, path) >= 0) {
-        code = ctl_http_perform(ctl, method, url, body, answer);
+        code = ctl_http_perform(ctl, method, url, body, answer, &sent);
+        if (code != CURLE_OK && sent && ctl->key != NULL) {
+            code = ctl_http_perform(ctl, method, url, body, answer, &sent);
+        }
         free(url);
     }
     if (code != CURLE_OK) {
         ctl_answer_free(answer);
         ctl_http_unreachable(ctl, base, code, why);
+        if (sent && ctl->key != NULL) {
+            len = strlen(why);
+            snprintf(why + len, CTL_WHY - len, "%s", ctl_http_again(ctl));
+        }
         return false;
     }
     if (answer->len > 0) {
@@ -197,6 +229,7 @@ int
 ctl_http_refused(const ctl_t *ctl, const ctl_answer_t *answer)
 {
     const json_t *detail = json_object_get(answer->json, "detail"), *fault;
+    const char   *again = ctl->key != NULL && (answer->status == 409 || answer->status >= 500) ? ctl_http_again(ctl) : "";
     char         *text = NULL;
     size_t        len, i;
     FILE         *out;
@@ -213,12 +246,12 @@ ctl_http_refused(const ctl_t *ctl, const ctl_answer_t *answer)
     }
     if (!json_is_array(detail)) {
         if (!json_is_string(detail) && answer->status >= 500) {
-            return ctl_fail("%s: the service has failed (status %ld): look at %s", ctl->command, answer->status,
-                            ctl_advice(ctl, ctl->order_url, CTL_LOGS));
+            return ctl_fail("%s: the service has failed (status %ld): look at %s%s", ctl->command, answer->status,
+                            ctl_advice(ctl, ctl->order_url, CTL_LOGS), again);
         }
-        return ctl_fail("%s: %s (status %ld)", ctl->command,
+        return ctl_fail("%s: %s (status %ld)%s", ctl->command,
                         json_is_string(detail) ? json_string_value(detail) : "refused; is this address OrderService's?",
-                        answer->status);
+                        answer->status, again);
     }
     out = open_memstream(&text, &len);
     if (out == NULL) {

@@ -130,9 +130,32 @@ ctl_order_show(ctl_t *ctl)
     return ctl_order_one(ctl, "GET", "", 200);
 }
 
+/* The key that --key gave, or a new one. False: told. */
+static bool
+ctl_order_key(ctl_t *ctl)
+{
+    static char     text[FOODSVC_UUID_TEXT + 1];
+    foodsvc_uuid_t  uuid;
+
+    for (const char *c = ctl->key; c != NULL && *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~' || c - ctl->key >= FOODSVC_IDEMPOTENCY_MAX) {
+            ctl_misused("--key takes 1 to %d characters of ASCII, none of them a control character", FOODSVC_IDEMPOTENCY_MAX);
+            return false;
+        }
+    }
+    if (ctl->key == NULL) {
+        foodsvc_uuid_v4(&uuid);
+        ctl->key = foodsvc_uuid_format(&uuid, text);
+    }
+    return true;
+}
+
 int
 ctl_order_cancel(ctl_t *ctl)
 {
+    if (!ctl_order_key(ctl)) {
+        return CTL_USAGE;
+    }
     return ctl_order_one(ctl, "POST", "/cancel", 202);
 }
 
@@ -162,14 +185,20 @@ ctl_item(const char *text)
 
 /* NULL, when something is wrong, which is told; *code is the exit status then. */
 static json_t *
-ctl_order_new(const ctl_t *ctl, int *code)
+ctl_order_new(ctl_t *ctl, int *code)
 {
-    char            customer[FOODSVC_UUID_TEXT + 1], why[128];
+    static char     customer[FOODSVC_UUID_TEXT + 1];
+    char            why[128];
     foodsvc_uuid_t  uuid;
     json_t         *items = json_array(), *item, *order;
     bool            whole = true;
 
     *code = CTL_USAGE;
+    if (ctl->key != NULL && ctl->customer == NULL) {
+        ctl_misused("--key: give --customer, too: asked again for a new customer it would be another order");
+        json_decref(items);
+        return NULL;
+    }
     foodsvc_uuid_v4(&uuid);
     if (ctl->customer != NULL && !foodsvc_uuid_parse(ctl->customer, strlen(ctl->customer), &uuid, why, sizeof(why))) {
         ctl_misused("--customer: \"%s\" is no UUID (%s)", ctl->customer, why);
@@ -190,7 +219,8 @@ ctl_order_new(const ctl_t *ctl, int *code)
         whole = json_array_append_new(items, item) == 0 && whole;
     }
     /* an order that lacks an item is another order */
-    order = whole ? json_pack("{s:O, s:s}", "items", items, "customer_id", foodsvc_uuid_format(&uuid, customer)) : NULL;
+    ctl->customer = foodsvc_uuid_format(&uuid, customer);
+    order = whole ? json_pack("{s:O, s:s}", "items", items, "customer_id", ctl->customer) : NULL;
     json_decref(items);
     if (order == NULL) {
         *code = ctl_fail("out of memory");
@@ -212,6 +242,10 @@ ctl_order_place(ctl_t *ctl)
     json_decref(order);
     if (body == NULL) {
         return code;
+    }
+    if (!ctl_order_key(ctl)) {
+        free(body);
+        return CTL_USAGE;
     }
     code = ctl_order_call(ctl, "POST", FOODSVC_PATH_ORDERS, body, 202, &answer);
     free(body);

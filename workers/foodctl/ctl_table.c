@@ -54,11 +54,18 @@ static const ctl_option_t ctl_keys_options[] = {
     { 0 }
 };
 
+#define CTL_KEY \
+    { "key", "TEXT", CTL_TEXT, AT(key), CTL_WORDS_NONE, "the request's " FOODSVC_IDEMPOTENCY_HEADER ": asked again " \
+      "with it within a day it is not done twice, and gets the first answer (default: a new one)", NULL, 0 }
+
+static const ctl_option_t ctl_cancel_options[] = { CTL_KEY, { 0 } };
+
 static const ctl_option_t ctl_place_options[] = {
     { "item", "PRODUCT[=QUANTITY]", CTL_ITEM, 0, CTL_WORDS_PRODUCT, "what is ordered; may be repeated (when there is "
       "none: the first product of the menu, twice, and the second)", NULL, 0 },
     { "customer", "UUID", CTL_TEXT, AT(customer), CTL_WORDS_NONE, "who orders (default: a new customer)", NULL, 0 },
     { "quiet", NULL, CTL_FLAG, AT(quiet), CTL_WORDS_NONE, "print the order's id alone", NULL, 0 },
+    CTL_KEY,
     { 0 }
 };
 
@@ -132,14 +139,18 @@ static const ctl_option_t ctl_stuck_options[] = {
 };
 
 const ctl_command_t ctl_commands[] = {
-    { "order place", NULL, 0, 0, { 0 }, CTL_USES_API, ctl_place_options, "Places an order.", NULL,
+    { "order place", NULL, 0, 0, { 0 }, CTL_USES_API, ctl_place_options, "Places an order.",
+      "When the connection is cut, or no answer comes, it asks once more with the same " FOODSVC_IDEMPOTENCY_HEADER
+      ", so that there is one order. If then nobody knows whether there is, the message says how to ask again.",
       "order place --item 'Lasagna=2' --quiet", ctl_order_place },
     { "order show", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_no_options, "Shows an order and its history.", NULL, NULL,
       ctl_order_show },
     { "order list", NULL, 0, 0, { 0 }, CTL_USES_API, ctl_no_options, "Lists all orders, newest first.", NULL, NULL,
       ctl_order_list },
-    { "order cancel", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_no_options,
-      "Cancels an order that has no driver yet, and gives the money back.", NULL, NULL, ctl_order_cancel },
+    { "order cancel", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_cancel_options,
+      "Cancels an order that has no driver yet, and gives the money back.",
+      "An answer that does not come is asked for once more, with the same " FOODSVC_IDEMPOTENCY_HEADER ".", NULL,
+      ctl_order_cancel },
     { "order delete", "ORDER", 1, 1, { 0 }, CTL_USES_API, ctl_no_options, "Deletes an order.",
       "Events of it that are parked, or still come, are tried for a while and then end among the dead: `foodctl dead "
       "drop --order ORDER` clears them.", NULL, ctl_order_delete },
