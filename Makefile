@@ -255,8 +255,10 @@ faults: setup-tests ## each call that can fail fails once, in module and workers
 	@+$(MAKE) --no-print-directory SANITIZE=1 FAULTS=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults build
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults $(PYTHON) t/run $(or $(T),$(wildcard t/faults/test_*.py))
 .PHONY: schemathesis prism-proxy degraded slow-clients
-schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1
-	@+EXAMPLES=$(or $(EXAMPLES),1000) $(MAKE) --no-print-directory test T=t/flow/test_110_schemathesis.py
+schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1; last, its calls
+	@rm -f $(BUILD)/schemathesis.txt
+	@+EXAMPLES=$(or $(EXAMPLES),1000) REPORT=$(abspath $(BUILD))/schemathesis.txt $(MAKE) --no-print-directory test \
+	    T=t/flow/test_110_schemathesis.py; status=$$?; cat $(BUILD)/schemathesis.txt; exit $$status
 prism-proxy:    ## flow tests with Prism before both services, which checks every answer
 	@+PROXY=prism $(MAKE) --no-print-directory test T="$(or $(T),$(wildcard t/flow/test_*.py))"
 degraded:       ## each server and partner away for 10 and for 30 s, each way; half an hour
