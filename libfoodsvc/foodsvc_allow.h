@@ -9,7 +9,8 @@
  * address but the ones below. An empty list allows everything but these: link-local (169.254.0.0/16, fe80::/10: there
  * the metadata service of most clouds answers), fd00:ec2::/32 and fd20:ce::/32 (the same of two clouds), unspecified
  * (0.0.0.0/8, ::), and multicast and broadcast (224.0.0.0/3, ff00::/8). An IPv4 address written as an IPv6 one
- * (::ffff:1.2.3.4) is the former; these are closed behind a gateway's form of them, too (64:ff9b::/96, 2002::/16, ::/96).
+ * (::ffff:1.2.3.4) is the former; these are closed behind a gateway's form of them, too (64:ff9b::/96, 2002::/16,
+ * ::/96).
  */
 #ifndef FOODSVC_ALLOW_H
 #define FOODSVC_ALLOW_H

@@ -116,7 +116,9 @@ void foodsvc_event_change(const foodsvc_event_t *event, int64_t when, foodsvc_ch
 char *foodsvc_items_json(const foodsvc_item_t *items, size_t nitems, size_t *len);
 char *foodsvc_request_json(const foodsvc_item_t *items, size_t nitems, const foodsvc_metadata_t *metadata,
     const json_t *address, size_t *len);
-/* BillingPayload; billing is the answer of CustomerService, the amount the payment's. Freed by foodsvc_secret_free(). */
+/*
+ * BillingPayload; billing is the answer of CustomerService, the amount the payment's. Freed by foodsvc_secret_free().
+ */
 char *foodsvc_billing_payload_json(const json_t *billing, double amount, const char *callback_url,
     const char *caller_id, size_t *len);
 

@@ -2,7 +2,8 @@
  * The names that the services, the queue, the database and the cache share.
  * Each is written here and nowhere else (configuration aside).
  *
- * Source of every name: specs/ (data.md for the stores, events.asyncapi.yaml for the queues, the OpenAPI files for HTTP).
+ * Source of every name: specs/ (data.md for the stores, events.asyncapi.yaml for the queues, the OpenAPI files for
+ * HTTP).
  */
 #ifndef FOODSVC_NAMES_H
 #define FOODSVC_NAMES_H

@@ -152,8 +152,9 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
  *     delivery_id
  *   driverAvailable or past it,      kitchen
  *     without a kitchen_id or a kitchen's status
- *   orderCancelled                   delivery cancel, reimbursement; each until settled. Without a delivery_id: delivery,
- *                                    the request again (same idempotency key), for the id that its cancel needs
+ *   orderCancelled                   delivery cancel, reimbursement; each until settled. Without a delivery_id:
+ *                                    delivery, the request again (same idempotency key), for the id that its cancel
+ *                                    needs
  *   paymentFailed, and               reimbursement until settled
  *     paymentPaid after it
  *   reimbursed                       what orderCancelled owes for the delivery: the refund's event may come before the

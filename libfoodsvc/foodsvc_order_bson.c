@@ -2,8 +2,8 @@
  * The order's document in MongoDB.
  *
  * Beside the contract's fields: `claim` {by, until} and `settled` [names] (foodsvc_order.h); `owes_since`, by which the
- * database finds orders that owe something, written from what the order says and never read; and the store's `rev`, which
- * is nobody else's business and stays there.
+ * database finds orders that owe something, written from what the order says and never read; and the store's `rev`,
+ * which is nobody else's business and stays there.
  */
 #include <stdio.h>
 #include <stdlib.h>

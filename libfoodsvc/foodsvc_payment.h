@@ -78,9 +78,12 @@ typedef struct {
     char                      attempt_by[FOODSVC_UUID_TEXT + 1];    /* who asks the company now; "" nobody */
     int64_t                   attempt_until;    /* ms */
     int64_t                   asked;            /* ms: when the last attempt began; 0: none did, or it isn't known */
-    int64_t                   ask_until;        /* ms: no attempt begins from then on, while it is pending; 0: unknown */
-    unsigned                  attempts;         /* since it is pending; more than one: how an earlier one ended is open */
-    unsigned                  refused;          /* the HTTP status that the last attempt was refused with; 0: it wasn't */
+    /* ms: no attempt begins from then on, while it is pending; 0: unknown */
+    int64_t                   ask_until;
+    /* since it is pending; more than one: how an earlier one ended is open */
+    unsigned                  attempts;
+    /* the HTTP status that the last attempt was refused with; 0: it wasn't */
+    unsigned                  refused;
     foodsvc_payment_mark_t    outbox[FOODSVC_PAYMENT_MARKS];        /* oldest first: the order of their events */
     size_t                    noutbox;
 } foodsvc_payment_t;
@@ -116,8 +119,10 @@ typedef struct {
     /* all but CALLBACK: a token of the attempt's own. "": no lease is taken (no attempt runs beside this one) */
     char                      by[FOODSVC_UUID_TEXT + 1];
     int64_t                   lease_ms;         /* REQUESTED, REIMBURSE: how long the attempt may take */
-    int64_t                   callback_wait_ms; /* REQUESTED, REIMBURSE: after that a callback counts as lost; 0: never */
-    int64_t                   key_life_ms;      /* REQUESTED, REIMBURSE: how long the company knows a key; 0: for ever */
+    /* REQUESTED, REIMBURSE: after that a callback counts as lost; 0: never */
+    int64_t                   callback_wait_ms;
+    /* REQUESTED, REIMBURSE: how long the company knows a key; 0: for ever */
+    int64_t                   key_life_ms;
     bool                      waited;           /* REQUESTED, REIMBURSE: for another attempt: its end is the answer */
     double                    amount;           /* AMOUNT: > 0 */
     unsigned                  refunds;          /* ACCEPTED, of a refund: reimburse_refused when it was asked for */
@@ -139,12 +144,13 @@ typedef enum {
 /*
  * Decides and, when the verdict is WRITE, applies to `payment` in memory.
  *   REQUESTED  pending, not taken (no transaction_id), or taken and its callback overdue: WRITE, the attempt begins, or
- *              WAIT for the one that is under way, STALE when it is too late for one; failed without transaction_id: WRITE to pending, the same, but
- *              NOTHING for who has waited for the attempt that was refused (`refused` says how); else NOTHING
+ *              WAIT for the one that is under way, STALE when it is too late for one; failed without transaction_id:
+ *              WRITE to pending, the same, but NOTHING for who has waited for the attempt that was refused (`refused`
+ *              says how); else NOTHING
  *   REIMBURSE  paid: WRITE to pending + reimburse, the attempt begins (NOTHING as above); pending + reimburse: as
  *              REQUESTED, with reimburse_taken for taken; reimbursed: NOTHING; else ILLEGAL
- *   AMOUNT     pending, and what is pending is what was asked for: WRITE of the amount, PROCEED when one is stored; WAIT
- *              when the attempt is another's by now; else NOTHING
+ *   AMOUNT     pending, and what is pending is what was asked for: WRITE of the amount, PROCEED when one is stored;
+ *              WAIT when the attempt is another's by now; else NOTHING
  *   ACCEPTED   pending, and what is pending is what was asked for: WRITE: the attempt ends, with the transaction_id and
  *              reimburse_taken; NOTHING when that changes nothing, and else. A reimbursement without a transaction_id
  *              doesn't count as taken: nobody could tell what its callback is about
@@ -156,12 +162,12 @@ typedef enum {
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: reimbursed, and failed, of the
  *              transaction that was taken, or of any when it is stale: back to paid; failed of an unknown transaction
  *              while none was taken: WAIT;
- *              failed: paid and reimbursed, and failed when there is no transaction_id: then only we had said no so far,
- *              and nobody was told by an event; paid: reimbursed; all else NOTHING. A written callback adds a mark (a new
- *              UUID v4) to the outbox, sets transaction_id, and ends reimburse and the attempt. In a full outbox the
- *              oldest mark gives way: the newer ones say how the payment stands. A refused reimbursement has a mark only
- *              the first FOODSVC_PAYMENT_REFUNDS times. `pending` for what is pending: WRITE of its transaction_id alone,
- *              when it differs or is missing.
+ *              failed: paid and reimbursed, and failed when there is no transaction_id: then only we had said no so
+ *              far, and nobody was told by an event; paid: reimbursed; all else NOTHING. A written callback adds a mark
+ *              (a new UUID v4) to the outbox, sets transaction_id, and ends reimburse and the attempt. In a full outbox
+ *              the oldest mark gives way: the newer ones say how the payment stands. A refused reimbursement has a mark
+ *              only the first FOODSVC_PAYMENT_REFUNDS times. `pending` for what is pending: WRITE of its transaction_id
+ *              alone, when it differs or is missing.
  */
 foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change);
 

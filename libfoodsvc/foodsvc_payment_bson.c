@@ -2,11 +2,11 @@
  * The payment's document in MongoDB.
  *
  * Beside the contract's fields: `reimburse` (bool, a reimbursement runs), `reimburse_taken` (bool, the card company has
- * taken it), `reimburse_refused` (how many of them it refused after that), `amount` (double), `attempt` {by, until} (who
- * asks the company now), `asked` (date, when the last attempt began), `ask_until` (date, when it is too late for
- * another), `attempts`, `refused` (the last one's HTTP status) and `outbox` [{id, status, when}] (events that the broker has not confirmed, oldest first; a
- * single {id, status} is read as one of them). transaction_id is absent until the
- * card company gave one. `rev` is the store's.
+ * taken it), `reimburse_refused` (how many of them it refused after that), `amount` (double), `attempt` {by, until}
+ * (who asks the company now), `asked` (date, when the last attempt began), `ask_until` (date, when it is too late for
+ * another), `attempts`, `refused` (the last one's HTTP status) and `outbox` [{id, status, when}] (events that the
+ * broker has not confirmed, oldest first; a single {id, status} is read as one of them). transaction_id is absent until
+ * the card company gave one. `rev` is the store's.
  */
 #include <math.h>
 #include <stdio.h>

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 /*
- * No core of this process or its children, neither as a file nor through a pipe: a limit of one byte stops both (Linux has
- * pipes ignore a limit of 0). False: errno says why not.
+ * No core of this process or its children, neither as a file nor through a pipe: a limit of one byte stops both (Linux
+ * has pipes ignore a limit of 0). False: errno says why not.
  */
 bool foodsvc_core_off(void);
 /* From now on all that jansson frees is wiped first. For the whole process; before its threads. */

@@ -21,8 +21,8 @@
  * Idempotency keys. A request with an Idempotency-Key has a record {_id, fingerprint, order_id, until, created}, stored
  * before the order is: the order's id is chosen once, by the first attempt, and every later one uses the same, so that
  * however attempts overlap there is one order at most. `until` ends the attempt's lease: before it others hear "in
- * progress", after it (the attempt died) one of them takes the record over by a conditional write; a lease that is longer
- * than anybody's is none (a clock was wrong). The attempt ends by
+ * progress", after it (the attempt died) one of them takes the record over by a conditional write; a lease that is
+ * longer than anybody's is none (a clock was wrong). The attempt ends by
  * storing its answer (status, body), or by giving the lease back when the answer is not to be remembered; both only
  * while the lease is still its own. A TTL index drops the record 24 h after `created`.
  *
@@ -207,7 +207,8 @@ foodsvc_store_rc_e foodsvc_store_payment_find(foodsvc_store_t *store, const char
 
 typedef enum {
     FOODSVC_KEY_NEW = 0,                /* the record was made: go on with order_id */
-    FOODSVC_KEY_TAKEN,                  /* an earlier attempt's lease has run out: go on with its order_id, in the record */
+    /* an earlier attempt's lease has run out: go on with its order_id, in the record */
+    FOODSVC_KEY_TAKEN,
     FOODSVC_KEY_ANSWERED,               /* status and body are the answer */
     FOODSVC_KEY_BUSY,                   /* an attempt is in progress */
     FOODSVC_KEY_OTHER                   /* the key was used for another request */

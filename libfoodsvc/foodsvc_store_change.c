@@ -114,7 +114,8 @@ static bool set_fields(bson_t *set, const foodsvc_order_t *before, const foodsvc
             || foodsvc_store_copy(set, "kitchen_id", decided, "kitchen_id"))
         && (!uuid_differs(before->has_delivery_id, &before->delivery_id, after->has_delivery_id, &after->delivery_id)
             || foodsvc_store_copy(set, "delivery_id", decided, "delivery_id"))
-        && (before->settled == after->settled || after->settled == 0 || foodsvc_store_copy(set, "settled", decided, "settled"))
+        && (before->settled == after->settled || after->settled == 0
+            || foodsvc_store_copy(set, "settled", decided, "settled"))
         && (!bson_has_field(decided, FOODSVC_OWES_SINCE)
             || foodsvc_store_copy(set, FOODSVC_OWES_SINCE, decided, FOODSVC_OWES_SINCE))
         && (!claim_differs(before, after) || after->claim_by[0] == '\0'

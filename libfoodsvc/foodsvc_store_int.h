@@ -170,7 +170,9 @@ void foodsvc_store_pause(unsigned round);
 
 /* --- foodsvc_store_read.c --- */
 
-/* Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open. */
+/*
+ * Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open.
+ */
 bool foodsvc_store_read(foodsvc_store_job_t *job);
 /* Appends `rev` as a write of this job leaves it: doc's last tokens (doc may be NULL) and the job's. */
 bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const bson_t *doc);

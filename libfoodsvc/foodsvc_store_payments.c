@@ -132,7 +132,8 @@ static bson_t *update_of(const foodsvc_payment_t *before, const foodsvc_payment_
     const foodsvc_store_job_t *job)
 {
     bson_t  *update = bson_new();
-    bson_t   was = BSON_INITIALIZER, decided = BSON_INITIALIZER, set = BSON_INITIALIZER, unset = BSON_INITIALIZER, push = BSON_INITIALIZER;
+    bson_t   was = BSON_INITIALIZER, decided = BSON_INITIALIZER;
+    bson_t   set = BSON_INITIALIZER, unset = BSON_INITIALIZER, push = BSON_INITIALIZER;
     bool     ok;
 
     ok = foodsvc_payment_to_bson(before, &was)

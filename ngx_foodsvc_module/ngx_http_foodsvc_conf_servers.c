@@ -1,6 +1,6 @@
 /*
- * The setters of the servers: foodsvc_mongo, foodsvc_redis, foodsvc_rabbitmq, and of foodsvc_shown. A url is given as it
- * is, or as file:/path, so that its password stays out of nginx.conf; it never appears in a message.
+ * The setters of the servers: foodsvc_mongo, foodsvc_redis, foodsvc_rabbitmq, and of foodsvc_shown. A url is given as
+ * it is, or as file:/path, so that its password stays out of nginx.conf; it never appears in a message.
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -174,7 +174,8 @@ ngx_http_foodsvc_conf_cacert(ngx_conf_t *cf, ngx_http_foodsvc_publisher_conf_t *
     }
 
     if (ngx_strncmp(conf->url.data, "amqps:", 6) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "foodsvc_rabbitmq: ca= is for an amqps:// url, and this one has no TLS");
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "foodsvc_rabbitmq: ca= is for an amqps:// url, and this one has no TLS");
         return NGX_CONF_ERROR;
     }
 
@@ -183,8 +184,8 @@ ngx_http_foodsvc_conf_cacert(ngx_conf_t *cf, ngx_http_foodsvc_publisher_conf_t *
     }
 
     if (ngx_http_foodsvc_conf_has_cert(&conf->cacert) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "foodsvc_rabbitmq: no certificate could be read from ca=%V: give a PEM file",
-                           &conf->cacert);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "foodsvc_rabbitmq: no certificate could be read from ca=%V: give a PEM file", &conf->cacert);
         return NGX_CONF_ERROR;
     }
 

@@ -64,8 +64,10 @@ ngx_int_t ngx_http_foodsvc_first_line(ngx_conf_t *cf, ngx_str_t *path, size_t ma
 
 #define NGX_HTTP_FOODSVC_SHOWN_MIN      ngx_max(65536, 8 * (ssize_t) ngx_pagesize)
 #define NGX_HTTP_FOODSVC_SHOWN_DEFAULT  4194304     /* bytes */
-/* ms. Who could not write to Redis is back there some 3.5 s after it is: orderd's time-out of 0.5 s, its longest backoff
-   of 2.5 s, and the half second after which it looks again; nginx needs less. */
+/*
+ * ms. Who could not write to Redis is back there some 3.5 s after it is: orderd's time-out of 0.5 s, its longest
+ * backoff of 2.5 s, and the half second after which it looks again; nginx needs less.
+ */
 #define NGX_HTTP_FOODSVC_SHOWN_SETTLE   5000
 
 /* The zone of this name and size; NULL: there is another, or no memory. */
@@ -133,8 +135,10 @@ void ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx);
 /* --- ngx_http_foodsvc_address.c --- */
 
 ngx_int_t ngx_http_foodsvc_address_init(ngx_cycle_t *cycle);
-/* setting: the url when it is configured, else NULL; allow: where a url that is found may lead (foodsvc_allow_rule_t), or
-   NULL. lookup->done fires once, perhaps before this returns. */
+/*
+ * setting: the url when it is configured, else NULL; allow: where a url that is found may lead (foodsvc_allow_rule_t),
+ * or NULL. lookup->done fires once, perhaps before this returns.
+ */
 void ngx_http_foodsvc_address(const char *service, ngx_str_t *setting, ngx_array_t *allow, ngx_msec_t ttl,
     ngx_http_foodsvc_lookup_t *lookup);
 void ngx_http_foodsvc_address_cancel(ngx_http_foodsvc_lookup_t *lookup);

@@ -38,7 +38,8 @@ ngx_http_foodsvc_ctx_t *ngx_http_foodsvc_flow_arrived(ngx_http_foodsvc_op_t *op)
 
 /*
  * Calls then(ctx) when the request may go on: at once when it shows no Idempotency-Key, else when its record is made.
- * order_id: of the order that it would make, or is about. Answers itself when the key is bad, in use, or has its answer.
+ * order_id: of the order that it would make, or is about. Answers itself when the key is bad, in use, or has its
+ * answer.
  */
 void ngx_http_foodsvc_idempotent(ngx_http_foodsvc_ctx_t *ctx, const char *order_id, ngx_http_foodsvc_handler_pt then);
 /* The order id to use: the first attempt's. NULL: the request shows no key. */
@@ -68,13 +69,15 @@ ngx_int_t ngx_http_foodsvc_flow_metadata(const foodsvc_order_t *order, foodsvc_m
 /* --- what was shown (ngx_http_foodsvc_shown.c) --- */
 
 /*
- * An answer is about to show this order at this rank (foodsvc_order_rank()): noted. False: an earlier answer showed more
- * of it, or it was deleted since. Of the cache that is not to be believed; MongoDB's answers are given all the same.
+ * An answer is about to show this order at this rank (foodsvc_order_rank()): noted. False: an earlier answer showed
+ * more of it, or it was deleted since. Of the cache that is not to be believed; MongoDB's answers are given all the
+ * same.
  */
 ngx_uint_t ngx_http_foodsvc_shown(const char *id, size_t rank);
 /*
- * May the cache be asked about this order, whatever the age of its entry? False: this nginx has not shown it yet, and has
- * not run long enough to know that no nginx before it did: its entry counts only when it is recent. Changes nothing.
+ * May the cache be asked about this order, whatever the age of its entry? False: this nginx has not shown it yet, and
+ * has not run long enough to know that no nginx before it did: its entry counts only when it is recent. Changes
+ * nothing.
  */
 ngx_uint_t ngx_http_foodsvc_shown_knows(const char *id);
 /* Was an entry with so many ms to live (foodsvc_cache_order_ttl()) written since this nginx has settled? */

@@ -3,8 +3,8 @@
  *
  * A request that shows one has a record in MongoDB (foodsvc_store.h tells its states) before its handler goes on, and
  * its answer goes into the record before it goes to the client. The record's name is a SHA-256 over the API key's hash
- * and the client's key, so that two clients never meet and neither key can be read there. The fingerprint is a SHA-256 of
- * method, path and body.
+ * and the client's key, so that two clients never meet and neither key can be read there. The fingerprint is a SHA-256
+ * of method, path and body.
  *
  * Which answers are remembered is the handler's to say (ngx_http_foodsvc_idempotent_keep), once the order is stored, or
  * the cancel is decided. All others give the lease back, so that a repeat may try again at once; it gets the record's

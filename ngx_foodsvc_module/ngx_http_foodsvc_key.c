@@ -118,7 +118,8 @@ ngx_http_foodsvc_key_scopes(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t *scopes)
         return NGX_ERROR;
     }
 
-    explicit_bzero(key.data, key.len);      /* nobody asks for it again, and the buffer lives as long as the connection */
+    /* nobody asks for it again, and the buffer lives as long as the connection */
+    explicit_bzero(key.data, key.len);
 
     known = keys->elts;
 

@@ -4,8 +4,8 @@
  * The servers (MongoDB, Redis, RabbitMQ) are one set per nginx, started by each worker when any location has a role; a
  * nginx that loads the module for nothing starts no thread.
  *
- * A worker has cards and keys in its memory, the master keys and passwords: neither leaves a core when it crashes, unless
- * worker_rlimit_core asks for it.
+ * A worker has cards and keys in its memory, the master keys and passwords: neither leaves a core when it crashes,
+ * unless worker_rlimit_core asks for it.
  */
 #include "ngx_http_foodsvc_core.h"
 #include "foodsvc_secret.h"
@@ -20,12 +20,14 @@ static char *ngx_http_foodsvc_merge_loc_conf(ngx_conf_t *cf, void *parent, void 
 
 #define NGX_HTTP_FOODSVC_ANYWHERE  NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
 
-static ngx_http_foodsvc_range_t  ngx_http_foodsvc_body_range = { ngx_http_foodsvc_conf_range, 1, 16 * 1024 * 1024, "bytes" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_body_range = { ngx_http_foodsvc_conf_range, 1, 16777216, "bytes" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_depth_range = { ngx_http_foodsvc_conf_range, 1, 512, "levels" };
-static ngx_http_foodsvc_range_t  ngx_http_foodsvc_answer_range = { ngx_http_foodsvc_conf_range, 1, 16 * 1024 * 1024, "bytes" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_answer_range = { ngx_http_foodsvc_conf_range, 1, 16777216, "bytes" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_deadline_range = { ngx_http_foodsvc_conf_range, 10, 600000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_callback_range = { ngx_http_foodsvc_conf_range, 10, 86400000, "ms" };
-static ngx_http_foodsvc_range_t  ngx_http_foodsvc_key_life_range = { ngx_http_foodsvc_conf_range, 10, 2592000000, "ms" };
+static ngx_http_foodsvc_range_t  ngx_http_foodsvc_key_life_range = {
+    ngx_http_foodsvc_conf_range, 10, 2592000000, "ms"
+};
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_health_range = { ngx_http_foodsvc_conf_range, 10, 60000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_ttl_range = { ngx_http_foodsvc_conf_range, 0, 2000, "ms" };
 static ngx_http_foodsvc_range_t  ngx_http_foodsvc_page_range = { ngx_http_foodsvc_conf_range, 1, 1000, "orders" };

@@ -1,10 +1,10 @@
 /*
  * An operation that an adapter carries out for a request: the shape that all adapters (store, redis, publisher) share.
  *
- * The op lives on the heap (ngx_alloc), never in r->pool, and belongs to the adapter from submit until its callback returns,
- * then the adapter frees it through `destroy`. The callback fires exactly once, in the event loop, never before
- * submit has returned. A request that dies detaches its ops (op->data = NULL): the callback still fires, and must check data. Threads never
- * look at `data`.
+ * The op lives on the heap (ngx_alloc), never in r->pool, and belongs to the adapter from submit until its callback
+ * returns, then the adapter frees it through `destroy`. The callback fires exactly once, in the event loop, never
+ * before submit has returned. A request that dies detaches its ops (op->data = NULL): the callback still fires, and
+ * must check data. Threads never look at `data`.
  */
 #ifndef NGX_HTTP_FOODSVC_OP_H
 #define NGX_HTTP_FOODSVC_OP_H

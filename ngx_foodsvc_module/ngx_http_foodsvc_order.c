@@ -98,7 +98,9 @@ ngx_http_foodsvc_order_cached(ngx_http_foodsvc_op_t *op)
 }
 
 
-/* NGX_DECLINED: the value is no order that we can read, or older than what was shown; it is as good as nothing there. */
+/*
+ * NGX_DECLINED: the value is no order that we can read, or older than what was shown; it is as good as nothing there.
+ */
 static ngx_int_t
 ngx_http_foodsvc_order_reply_cached(ngx_http_foodsvc_ctx_t *ctx, const char *text, size_t len)
 {

@@ -6,7 +6,8 @@
  * tell how the request for payment ended, or the client goes away in the middle, the order stays `created` and a
  * nudge tells orderd, which asks PaymentService again with the same idempotency key.
  *
- * With an Idempotency-Key the order's id may be an earlier attempt's, and then the order may be there: it is the answer.
+ * With an Idempotency-Key the order's id may be an earlier attempt's, and then the order may be there: it is the
+ * answer.
  *
  * What the client gets when MongoDB does not store the order: nothing was written because it is away or too much is
  * waiting: 503; it refused: 400; nobody knows: 500.

@@ -277,7 +277,9 @@ ngx_http_foodsvc_call_of(ngx_http_request_t *r)
 }
 
 
-/* The upstream's own cleanup is what nginx ends it with when a request dies: it gives the subrequest's reference back. */
+/*
+ * The upstream's own cleanup is what nginx ends it with when a request dies: it gives the subrequest's reference back.
+ */
 void
 ngx_http_foodsvc_calls_stop(ngx_http_foodsvc_ctx_t *ctx)
 {

@@ -207,8 +207,8 @@ ngx_http_foodsvc_payment_decided(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_paym
 
     case FOODSVC_PAYMENT_STALE:
         ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_CONFLICT,
-                                      FOODSVC_CARD_COMPANY " has not reported on the %s of order '%s', and is not asked "
-                                      "again: it may have forgotten the Idempotency-Key",
+                                      FOODSVC_CARD_COMPANY " has not reported on the %s of order '%s', and is not "
+                                      "asked again: it may have forgotten the Idempotency-Key",
                                       flow->reimburse ? "reimbursement" : "payment", stored->id);
         break;
 

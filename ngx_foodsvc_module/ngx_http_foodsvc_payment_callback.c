@@ -3,12 +3,12 @@
  *
  * One conditional write stores the new status and, in the same document, the mark of the event that it owes, behind the
  * marks that stand there (the outbox). Then the events are published in the order of the marks, each with its mark's id
- * as message_id, and a mark is cleared behind the broker's confirm. With the broker away the answer is 201 all the same:
- * the mark makes sure that the event follows, once or more; the consumer drops repeats. A callback that changes nothing
- * relays the marks that still stand, so the company's repeats help.
+ * as message_id, and a mark is cleared behind the broker's confirm. With the broker away the answer is 201 all the
+ * same: the mark makes sure that the event follows, once or more; the consumer drops repeats. A callback that changes
+ * nothing relays the marks that still stand, so the company's repeats help.
  *
- * A reimbursement's failure that comes before the company's answer to its request was stored gets 503: the company calls
- * again, and by then the transaction is known.
+ * A reimbursement's failure that comes before the company's answer to its request was stored gets 503: the company
+ * calls again, and by then the transaction is known.
  */
 #include "ngx_http_foodsvc_flow.h"
 

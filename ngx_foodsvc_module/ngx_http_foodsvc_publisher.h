@@ -19,7 +19,8 @@ typedef struct {
     char                           queue[256];  /* the default exchange's routing key; declared durable, with no
                                                    arguments, before its first use on a connection */
     char                           message_id[FOODSVC_UUID_TEXT + 1];
-    char                           key[FOODSVC_UUID_TEXT + 1];    /* the caller's own: the order that the event is of; not sent */
+    /* the caller's own: the order that the event is of; not sent */
+    char                           key[FOODSVC_UUID_TEXT + 1];
     ngx_uint_t                     relayed;     /* the caller's own: not the first try (ngx_http_foodsvc_relay.c) */
     char                          *body;        /* malloc'ed, owned by the op */
     size_t                         len;

@@ -14,11 +14,12 @@
  *     must not be read either; tried again with backoff, until the write goes through;
  *   - NOSCRIPT: the same again with EVAL. Reads of this order that were sent in between count as "not there";
  *   - more than fit to be remembered: orders are not read for as long as an old entry can live.
- * A read of an order that has a remembered write is declined. Others remember writes, too: the workers of this nginx and
- * of others, orderd. So no order is read for 4 s after a reconnect, which is longer than the longest backoff (2 s). What
- * an answer of this nginx showed is guarded by ngx_http_foodsvc_shown.c anyway; but other hosts have not seen it. What
- * is remembered dies with the process: orderd gets its events again, and writes then; a killed nginx's deletion is made
- * up for by its successor, which does not believe what was in Redis before it started (ngx_http_foodsvc_shown.c, too).
+ * A read of an order that has a remembered write is declined. Others remember writes, too: the workers of this nginx
+ * and of others, orderd. So no order is read for 4 s after a reconnect, which is longer than the longest backoff (2 s).
+ * What an answer of this nginx showed is guarded by ngx_http_foodsvc_shown.c anyway; but other hosts have not seen it.
+ * What is remembered dies with the process: orderd gets its events again, and writes then; a killed nginx's deletion is
+ * made up for by its successor, which does not believe what was in Redis before it started (ngx_http_foodsvc_shown.c,
+ * too).
  */
 #include "ngx_http_foodsvc_redis_state.h"
 

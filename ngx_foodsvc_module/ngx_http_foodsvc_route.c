@@ -1,7 +1,7 @@
 /*
  * Which handler a request is for. Under /v1/ the key is asked for first of all, so that without one nothing can be
- * learnt, not even which paths there are; then comes the path (404), the method (405), what the key may do (403), the id
- * in the path (422).
+ * learnt, not even which paths there are; then comes the path (404), the method (405), what the key may do (403), the
+ * id in the path (422).
  */
 #include "ngx_http_foodsvc_core.h"
 
@@ -14,16 +14,20 @@ static ngx_uint_t ngx_http_foodsvc_path_id(ngx_http_foodsvc_ctx_t *ctx, ngx_str_
 
 static const ngx_http_foodsvc_route_t  ngx_http_foodsvc_routes[] = {
 
-    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS "/{id}"), NGX_HTTP_GET, ngx_http_foodsvc_order_get, 0, FOODSVC_SCOPE_ORDERS_READ },
+    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS "/{id}"), NGX_HTTP_GET,
+      ngx_http_foodsvc_order_get, 0, FOODSVC_SCOPE_ORDERS_READ },
     { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS "/{id}"), NGX_HTTP_DELETE,
       ngx_http_foodsvc_order_delete, 0, FOODSVC_SCOPE_ORDERS_WRITE },
-    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS), NGX_HTTP_GET, ngx_http_foodsvc_order_list, 0, FOODSVC_SCOPE_ORDERS_READ },
-    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS), NGX_HTTP_POST, ngx_http_foodsvc_order_post, 1, FOODSVC_SCOPE_ORDERS_WRITE },
+    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS), NGX_HTTP_GET,
+      ngx_http_foodsvc_order_list, 0, FOODSVC_SCOPE_ORDERS_READ },
+    { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS), NGX_HTTP_POST,
+      ngx_http_foodsvc_order_post, 1, FOODSVC_SCOPE_ORDERS_WRITE },
     { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_ORDERS "/{id}/cancel"), NGX_HTTP_POST,
       ngx_http_foodsvc_order_cancel, 0, FOODSVC_SCOPE_ORDERS_WRITE },
     { NGX_HTTP_FOODSVC_ORDER, ngx_string(FOODSVC_PATH_HEALTH), NGX_HTTP_GET, ngx_http_foodsvc_health, 0, 0 },
 
-    { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_PAYMENTS), NGX_HTTP_POST, ngx_http_foodsvc_payment_post, 1, FOODSVC_SCOPE_PAYMENTS },
+    { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_PAYMENTS), NGX_HTTP_POST,
+      ngx_http_foodsvc_payment_post, 1, FOODSVC_SCOPE_PAYMENTS },
     { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_REIMBURSE), NGX_HTTP_POST,
       ngx_http_foodsvc_payment_reimburse, 1, FOODSVC_SCOPE_PAYMENTS },
     { NGX_HTTP_FOODSVC_PAYMENT, ngx_string(FOODSVC_PATH_CALLBACK), NGX_HTTP_POST,
@@ -91,8 +95,9 @@ ngx_http_foodsvc_route(ngx_http_foodsvc_ctx_t *ctx)
 
         if (route->method == r->method) {
             if (route->scope && !(route->scope & scopes)) {
-                ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_FORBIDDEN, "This API key may not do that: it needs the scope "
-                                              "%s", foodsvc_scope_name((unsigned) route->scope));
+                ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_FORBIDDEN,
+                                              "This API key may not do that: it needs the scope %s",
+                                              foodsvc_scope_name((unsigned) route->scope));
                 return NULL;
             }
 

@@ -276,7 +276,8 @@ ngx_http_foodsvc_store_fire(ngx_http_foodsvc_store_op_t *op)
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0, "foodsvc store: done %s %s: %s",
-                   ngx_http_foodsvc_store_kind_name(op->kind), ngx_http_foodsvc_store_log_id(op), foodsvc_store_rc_name(op->rc));
+                   ngx_http_foodsvc_store_kind_name(op->kind), ngx_http_foodsvc_store_log_id(op),
+                   foodsvc_store_rc_name(op->rc));
 
     if (op->op.done) {
         op->op.done(&op->op);

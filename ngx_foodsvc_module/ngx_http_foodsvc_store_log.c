@@ -60,7 +60,8 @@ ngx_http_foodsvc_store_log_result(ngx_http_foodsvc_store_log_t *st, ngx_http_foo
         service = op->u.url.url.name;
 
         if (op->u.url.url.url[0] != '\0') {
-            rc = FOODSVC_STORE_OK;      /* MongoDB had the url: what went wrong is its name server's, and logged there */
+            /* MongoDB had the url: what went wrong is its name server's, and logged there */
+            rc = FOODSVC_STORE_OK;
         }
     }
 

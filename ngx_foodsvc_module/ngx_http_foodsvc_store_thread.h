@@ -1,5 +1,6 @@
 /*
- * The store threads: what they share with the event loop (ngx_http_foodsvc_store.c). Private to ngx_http_foodsvc_store*.c.
+ * The store threads: what they share with the event loop (ngx_http_foodsvc_store.c). Private to
+ * ngx_http_foodsvc_store*.c.
  */
 #ifndef NGX_HTTP_FOODSVC_STORE_THREAD_H
 #define NGX_HTTP_FOODSVC_STORE_THREAD_H

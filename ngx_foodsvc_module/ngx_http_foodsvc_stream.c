@@ -156,8 +156,9 @@ ngx_http_foodsvc_stream_sent(ngx_http_foodsvc_ctx_t *ctx, ngx_int_t rc)
 
     if ((r->buffered || r->connection->buffered) && wev->ready && !wev->delayed) {
         /*
-         * The end of a chunk's line lies behind the buffer that says flush. When a TLS record ends between the two, nginx
-         * keeps the rest for the next record, and the socket, which is writable already, would never say so again.
+         * The end of a chunk's line lies behind the buffer that says flush. When a TLS record ends between the two,
+         * nginx keeps the rest for the next record, and the socket, which is writable already, would never say so
+         * again.
          */
         rc = ngx_http_output_filter(r, NULL);
         if (rc == NGX_ERROR) {

@@ -89,7 +89,8 @@ static void live_payment(const uint8_t *data, size_t size)
         attempts = payment->attempts;
         foodsvc_payment_decide(payment, &change);
         MUST(!stale || payment->attempts <= attempts);
-        MUST(!held || payment->attempt_by[0] == '\0' || strcmp(payment->attempt_by, holder) == 0);    /* one at a time */
+        /* one at a time */
+        MUST(!held || payment->attempt_by[0] == '\0' || strcmp(payment->attempt_by, holder) == 0);
         paid = paid || payment->status == FOODSVC_PAY_PAID;
         MUST(refunding || !payment->reimburse || change.kind == FOODSVC_PAYMENT_REIMBURSE);
         MUST(!payment->reimburse || paid);

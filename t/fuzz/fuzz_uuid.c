@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     MUST(memchr(err, '\0', sizeof(err)) != NULL && err[0] != '\0');
-    MUST(fuzz_is_utf8(err, strlen(err)));       /* it quotes a character, which may be a blank or worse: JSON holds it */
+    /* it quotes a character, which may be a blank or worse: JSON holds it */
+    MUST(fuzz_is_utf8(err, strlen(err)));
     fuzz_unsaid(small, sizeof(small));
     MUST(!foodsvc_uuid_parse((const char *) data, size, &uuid, small, sizeof(small)));
     MUST(memchr(small, '\0', sizeof(small)) != NULL);

@@ -125,7 +125,8 @@ static void test_refused(void **state)
 {
     static const char *const wrong[] = {
         "", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "2001:db8::/129", "host/8", "host:", "host:0", "host:65536",
-        "host:80x", "[::1", "[::1]x", "[::1]:", "[::1]:0", "[]", "[host]:80", "a b", "http://host", "host,other", "*.example.com",
+        "host:80x", "[::1", "[::1]x", "[::1]:", "[::1]:0", "[]", "[host]:80", "a b", "http://host", "host,other",
+        "*.example.com",
         "::1/x", ":80", "10.0.0.1:80:80", "10.0.0.0/8/8"
     };
     foodsvc_allow_rule_t  rule;

@@ -149,7 +149,8 @@ static void who_schedules_does_not_end_an_order(void **state)
         assert_string_equal(err, "status is none that this service gives");
         assert_false(scheduled(FOODSVC_KITCHEN_SERVICE, body, &change, err));
     }
-    assert_true(scheduled(FOODSVC_DELIVERY_SERVICE, "{\"delivery_id\":\"" ID "\",\"status\":\"created\"}", &change, err));
+    assert_true(scheduled(FOODSVC_DELIVERY_SERVICE, "{\"delivery_id\":\"" ID "\",\"status\":\"created\"}", &change,
+                          err));
 }
 
 static void transactions_and_health(void **state)

@@ -88,7 +88,9 @@ worker_amqp_t *worker_amqp_open(const worker_amqp_conf_t *conf);
  */
 void worker_amqp_close(worker_amqp_t *amqp);
 
-/* Connects now, instead of in the next run: for a program that tries once and says why not. Not when it is connected. */
+/*
+ * Connects now, instead of in the next run: for a program that tries once and says why not. Not when it is connected.
+ */
 bool worker_amqp_dial(worker_amqp_t *amqp, char *err, size_t errlen);
 
 /* -1 while not connected. */

@@ -8,8 +8,8 @@
 
 static bool bad(char *err, size_t errlen)
 {
-    snprintf(err, errlen, "not a Redis url; write redis://host[:port][/db], with [user]:password@ ahead of the host, or "
-             "unix:/path");
+    snprintf(err, errlen, "not a Redis url; write redis://host[:port][/db], with [user]:password@ ahead of the host, "
+             "or unix:/path");
     return false;
 }
 

@@ -31,8 +31,8 @@ static const worker_conf_option_t options[] = {
     { .key = "ca_file", .type = WORKER_CONF_PATH, .offset = AT(ca_file),
       .help = "certificates (PEM) that partners and amqps brokers are checked against (default: the system's)" },
     { .key = "partner_allow", .type = WORKER_CONF_LIST, .offset = AT(partner_allow), .check = worker_allow_check,
-      .help = "addresses (10.0.0.0/8) and names, with :PORT or without, where partners may be; may be repeated (default: "
-              "all but link-local and the like)" },
+      .help = "addresses (10.0.0.0/8) and names, with :PORT or without, where partners may be; may be repeated "
+              "(default: all but link-local and the like)" },
     { .key = "log_level", .type = WORKER_CONF_NAME, .offset = AT(log_level), .value = "info", .reload = true,
       .names = worker_log_level_names, .help = "debug, info, warn or error" },
     { .key = "log_format", .type = WORKER_CONF_NAME, .offset = AT(log_format), .value = "kv", .reload = true,

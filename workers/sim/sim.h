@@ -4,8 +4,8 @@
  * time.
  *
  * Who runs what:
- *   the HTTP servers' threads (sim_http.c, libmicrohttpd's pools) read a request, ask the rules what shall become of it,
- *       do it under sim->lock, and answer; an answer that must wait is suspended and resumed by the scheduler
+ *   the HTTP servers' threads (sim_http.c, libmicrohttpd's pools) read a request, ask the rules what shall become of
+ *       it, do it under sim->lock, and answer; an answer that must wait is suspended and resumed by the scheduler
  *   the scheduler's thread (sim_sched.c) calls what is due: the next stage of an order, the end of a card's payment
  *   the publisher's thread (sim_events.c) owns the RabbitMQ connection; it sends events, again until they are confirmed
  *   the callback's thread (sim_callback.c) owns libcurl; it calls PaymentService, again until it is taken

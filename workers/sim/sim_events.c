@@ -3,9 +3,9 @@
  * through an eventfd.
  *
  * An event is in `waiting` (a list, first in first out) or published and not confirmed. A confirm ends it; when it is
- * refused, or the connection is lost, it goes back to where it stood in `waiting`, so an event may arrive twice but never
- * not at all. Where nobody has declared the receiver's queue yet, it is declared, durable and without arguments as
- * everybody does.
+ * refused, or the connection is lost, it goes back to where it stood in `waiting`, so an event may arrive twice but
+ * never not at all. Where nobody has declared the receiver's queue yet, it is declared, durable and without arguments
+ * as everybody does.
  */
 #include <errno.h>
 #include <poll.h>

@@ -52,7 +52,8 @@ static const worker_conf_option_t sim_options[] = {
     { .key = "api_key_file", .type = WORKER_CONF_PATH, .offset = SIM_AT(api_key_file),
       .help = "the same: the first line of this file" },
     { .key = "ca_file", .type = WORKER_CONF_PATH, .offset = SIM_AT(ca_file),
-      .help = "CA certificates (PEM) that PaymentService is checked with, and RabbitMQ over amqps; none: the system's" },
+      .help = "CA certificates (PEM) that PaymentService is checked with, and RabbitMQ over amqps; none: the "
+              "system's" },
     { .key = "callback_timeout", .type = WORKER_CONF_MS, .offset = SIM_AT(callback_timeout), .value = "10s", .min = 100,
       .max = 600000, .help = "how long a callback may take" },
     { .key = "callback_tries", .type = WORKER_CONF_INT, .offset = SIM_AT(callback_tries), .value = "10", .min = 1,
