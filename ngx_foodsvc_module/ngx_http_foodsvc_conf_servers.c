@@ -9,13 +9,13 @@ typedef struct {
     const char  *name;
     ngx_uint_t  *value;
     ngx_uint_t   ms;            /* a time in milliseconds, else a number */
-    ngx_uint_t   min, max;
+    ngx_uint_t   preset, min, max;
     ngx_str_t   *text;          /* in place of value: any text */
 } ngx_http_foodsvc_param_t;
 
 static char *ngx_http_foodsvc_conf_params(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params);
 static char *ngx_http_foodsvc_conf_param(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params, ngx_str_t *arg);
-static char *ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url);
+static char *ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url, ngx_http_foodsvc_param_t *params);
 static char *ngx_http_foodsvc_conf_cacert(ngx_conf_t *cf, ngx_http_foodsvc_publisher_conf_t *conf);
 static ngx_int_t ngx_http_foodsvc_conf_has_cert(ngx_str_t *path);
 
@@ -23,29 +23,20 @@ static ngx_int_t ngx_http_foodsvc_conf_has_cert(ngx_str_t *path);
 char *
 ngx_http_foodsvc_conf_mongo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char                           err[FOODSVC_ERR];
+    char                          *rc, err[FOODSVC_ERR];
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
     ngx_http_foodsvc_param_t       params[] = {
-        { "read_threads", &mcf->store.read_threads, 0, 1, 64, NULL },
-        { "write_threads", &mcf->store.write_threads, 0, 1, 64, NULL },
-        { "queue", &mcf->store.queue, 0, 1, 1000000, NULL },
-        { "timeout", &mcf->store.timeout, 1, 10, 60000, NULL },
-        { NULL, NULL, 0, 0, 0, NULL }
+        { "read_threads", &mcf->store.read_threads, 0, 2, 1, 64, NULL },
+        { "write_threads", &mcf->store.write_threads, 0, 2, 1, 64, NULL },
+        { "queue", &mcf->store.queue, 0, 1024, 1, 1000000, NULL },
+        { "timeout", &mcf->store.timeout, 1, 1000, 10, 60000, NULL },
+        { NULL, NULL, 0, 0, 0, 0, NULL }
     };
 
-    if (mcf->store.uri.len) {
-        return "is duplicate";
-    }
+    rc = ngx_http_foodsvc_conf_server(cf, &mcf->store.uri, params);
 
-    mcf->store.read_threads = 2;
-    mcf->store.write_threads = 2;
-    mcf->store.queue = 1024;
-    mcf->store.timeout = 1000;
-
-    if (ngx_http_foodsvc_conf_server(cf, &mcf->store.uri) != NGX_CONF_OK
-        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (rc != NGX_CONF_OK) {
+        return rc;
     }
 
     if (!foodsvc_store_uri_check((char *) mcf->store.uri.data, err)) {
@@ -60,25 +51,19 @@ ngx_http_foodsvc_conf_mongo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_foodsvc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    char                          *rc;
     u_char                         err[256];
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
     ngx_http_foodsvc_param_t       params[] = {
-        { "timeout", &mcf->redis.timeout, 1, 10, 60000, NULL },
-        { "queue", &mcf->redis.queue, 0, 1, 1000000, NULL },
-        { NULL, NULL, 0, 0, 0, NULL }
+        { "timeout", &mcf->redis.timeout, 1, 500, 10, 60000, NULL },
+        { "queue", &mcf->redis.queue, 0, 4096, 1, 1000000, NULL },
+        { NULL, NULL, 0, 0, 0, 0, NULL }
     };
 
-    if (mcf->redis.url.len) {
-        return "is duplicate";
-    }
+    rc = ngx_http_foodsvc_conf_server(cf, &mcf->redis.url, params);
 
-    mcf->redis.timeout = 500;
-    mcf->redis.queue = 4096;
-
-    if (ngx_http_foodsvc_conf_server(cf, &mcf->redis.url) != NGX_CONF_OK
-        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (rc != NGX_CONF_OK) {
+        return rc;
     }
 
     err[0] = '\0';
@@ -100,8 +85,8 @@ ngx_http_foodsvc_conf_shown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t                     *value = cf->args->elts;
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
     ngx_http_foodsvc_param_t       params[] = {
-        { "settle", &mcf->shown_settle, 1, 0, 3600000, NULL },
-        { NULL, NULL, 0, 0, 0, NULL }
+        { "settle", &mcf->shown_settle, 1, NGX_HTTP_FOODSVC_SHOWN_SETTLE, 0, 3600000, NULL },
+        { NULL, NULL, 0, 0, 0, 0, NULL }
     };
 
     if (mcf->shown_size != NGX_CONF_UNSET_SIZE) {
@@ -124,32 +109,23 @@ ngx_http_foodsvc_conf_shown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_foodsvc_conf_rabbitmq(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    char                          *rc;
     u_char                         err[256];
     ngx_http_foodsvc_main_conf_t  *mcf = conf;
     ngx_http_foodsvc_param_t       params[] = {
-        { "timeout", &mcf->publisher.timeout, 1, 10, 60000, NULL },
-        { "patience", &mcf->publisher.patience, 1, 1000, 3600000, NULL },
-        { "queue", &mcf->publisher.queue, 0, 1, 1000000, NULL },
-        { "window", &mcf->publisher.window, 0, 1, 4096, NULL },
-        { "heartbeat", &mcf->publisher.heartbeat, 0, 1, 600, NULL },
-        { "ca", NULL, 0, 0, 0, &mcf->publisher.cacert },
-        { NULL, NULL, 0, 0, 0, NULL }
+        { "timeout", &mcf->publisher.timeout, 1, 2000, 10, 60000, NULL },
+        { "patience", &mcf->publisher.patience, 1, 30000, 1000, 3600000, NULL },
+        { "queue", &mcf->publisher.queue, 0, 4096, 1, 1000000, NULL },
+        { "window", &mcf->publisher.window, 0, 128, 1, 4096, NULL },
+        { "heartbeat", &mcf->publisher.heartbeat, 0, 10, 1, 600, NULL },
+        { "ca", NULL, 0, 0, 0, 0, &mcf->publisher.cacert },
+        { NULL, NULL, 0, 0, 0, 0, NULL }
     };
 
-    if (mcf->publisher.url.len) {
-        return "is duplicate";
-    }
+    rc = ngx_http_foodsvc_conf_server(cf, &mcf->publisher.url, params);
 
-    mcf->publisher.timeout = 2000;
-    mcf->publisher.patience = 30000;
-    mcf->publisher.queue = 4096;
-    mcf->publisher.window = 128;
-    mcf->publisher.heartbeat = 10;
-
-    if (ngx_http_foodsvc_conf_server(cf, &mcf->publisher.url) != NGX_CONF_OK
-        || ngx_http_foodsvc_conf_params(cf, params) != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (rc != NGX_CONF_OK) {
+        return rc;
     }
 
     if (ngx_http_foodsvc_publisher_check(cf->temp_pool, &mcf->publisher.url, err, sizeof(err)) != NGX_OK) {
@@ -210,11 +186,15 @@ ngx_http_foodsvc_conf_has_cert(ngx_str_t *path)
 }
 
 
-/* The first argument: a url, or file:/path with the url in its first line. */
+/* The first argument: a url, or file:/path with the url in its first line; then the parameters. */
 static char *
-ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url)
+ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url, ngx_http_foodsvc_param_t *params)
 {
     ngx_str_t  *value = cf->args->elts, path;
+
+    if (url->len) {
+        return "is duplicate";
+    }
 
     if (value[1].len <= 5 || ngx_strncmp(value[1].data, "file:", 5) != 0) {
         *url = value[1];            /* tokens are NUL-terminated */
@@ -233,15 +213,22 @@ ngx_http_foodsvc_conf_server(ngx_conf_t *cf, ngx_str_t *url)
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_foodsvc_conf_params(cf, params);
 }
 
 
 static char *
 ngx_http_foodsvc_conf_params(ngx_conf_t *cf, ngx_http_foodsvc_param_t *params)
 {
-    ngx_str_t   *value = cf->args->elts;
-    ngx_uint_t   i;
+    ngx_str_t                 *value = cf->args->elts;
+    ngx_uint_t                 i;
+    ngx_http_foodsvc_param_t  *p;
+
+    for (p = params; p->name; p++) {
+        if (p->value) {
+            *p->value = p->preset;
+        }
+    }
 
     for (i = 2; i < cf->args->nelts; i++) {
         if (ngx_http_foodsvc_conf_param(cf, params, &value[i]) != NGX_CONF_OK) {
