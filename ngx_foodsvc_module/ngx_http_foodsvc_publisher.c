@@ -42,6 +42,7 @@ static void ngx_http_foodsvc_publisher_watchdog(ngx_event_t *ev);
 static void ngx_http_foodsvc_publisher_shutdown_locked(ngx_http_foodsvc_publisher_t *publisher);
 static ngx_int_t ngx_http_foodsvc_publisher_start(ngx_log_t *log);
 static ngx_int_t ngx_http_foodsvc_publisher_join(ngx_msec_t timeout);
+static void ngx_http_foodsvc_publisher_abandon(void);
 static void ngx_http_foodsvc_publisher_destroy(ngx_http_foodsvc_op_t *op);
 
 
@@ -324,11 +325,9 @@ ngx_http_foodsvc_publisher_join(ngx_msec_t timeout)
 void
 ngx_http_foodsvc_publisher_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_int_t                       rc;
-    ngx_msec_t                      timeout, grace;
-    ngx_queue_t                    *q;
-    ngx_http_foodsvc_publisher_t   *publisher = &ngx_http_foodsvc_publisher;
-    ngx_http_foodsvc_publish_op_t  *op;
+    ngx_int_t                      rc;
+    ngx_msec_t                     timeout, grace;
+    ngx_http_foodsvc_publisher_t  *publisher = &ngx_http_foodsvc_publisher;
 
     if (!ngx_http_foodsvc_publisher_running) {
         return;
@@ -369,25 +368,31 @@ ngx_http_foodsvc_publisher_exit_process(ngx_cycle_t *cycle)
     ngx_http_foodsvc_publisher_handler(publisher);
 
     if (rc != NGX_OK) {
-
-        /* in a name lookup that does not end: the process goes without it, its ops are not freed */
-
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0, "foodsvc rabbitmq: the thread did not end");
-
-        for (q = ngx_queue_head(&ngx_http_foodsvc_publisher_outstanding);
-             q != ngx_queue_sentinel(&ngx_http_foodsvc_publisher_outstanding);
-             q = ngx_queue_next(q))
-        {
-            op = ngx_queue_data(q, ngx_http_foodsvc_publish_op_t, outstanding);
-            ngx_http_foodsvc_publisher_fire(op, NGX_HTTP_FOODSVC_PUBLISH_AWAY);
-        }
-
+        ngx_http_foodsvc_publisher_abandon();
         return;
     }
 
     ngx_http_foodsvc_notify_done(&publisher->notify);
     (void) close(publisher->wake);
     (void) pthread_mutex_destroy(&publisher->lock);
+}
+
+
+/* The thread is in a name lookup that does not end: the process goes without it, its ops are not freed. */
+static void
+ngx_http_foodsvc_publisher_abandon(void)
+{
+    ngx_queue_t                    *q;
+    ngx_http_foodsvc_publish_op_t  *op;
+
+    for (q = ngx_queue_head(&ngx_http_foodsvc_publisher_outstanding);
+         q != ngx_queue_sentinel(&ngx_http_foodsvc_publisher_outstanding);
+         q = ngx_queue_next(q))
+    {
+        op = ngx_queue_data(q, ngx_http_foodsvc_publish_op_t, outstanding);
+        ngx_http_foodsvc_publisher_fire(op, NGX_HTTP_FOODSVC_PUBLISH_AWAY);
+    }
 }
 
 

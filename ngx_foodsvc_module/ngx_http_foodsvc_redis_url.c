@@ -10,6 +10,7 @@
 
 
 static ngx_int_t ngx_http_foodsvc_redis_url_error(u_char *err, size_t errlen, const char *text);
+static ngx_int_t ngx_http_foodsvc_redis_url_replace_host(ngx_pool_t *pool, ngx_str_t *url, ngx_str_t *address);
 static ngx_int_t ngx_http_foodsvc_redis_url_copy(u_char *dst, size_t size, u_char *src, u_char *last);
 static u_char *ngx_http_foodsvc_redis_url_user(u_char *p, u_char *last, ngx_http_foodsvc_redis_url_t *url);
 static ngx_int_t ngx_http_foodsvc_redis_url_host(u_char *p, u_char *last, ngx_http_foodsvc_redis_url_t *url,
@@ -194,10 +195,8 @@ ngx_http_foodsvc_redis_url_parse(ngx_str_t *text, ngx_http_foodsvc_redis_url_t *
 ngx_int_t
 ngx_http_foodsvc_redis_check(ngx_pool_t *pool, ngx_str_t *url, u_char *err, size_t errlen)
 {
-    u_char                        *p, *tail, *last, *s;
-    size_t                         len;
+    u_char                        *p;
     ngx_url_t                      u;
-    ngx_str_t                      address;
     ngx_http_foodsvc_redis_url_t   parsed;
 
     if (ngx_http_foodsvc_redis_url_parse(url, &parsed, err, errlen) != NGX_OK) {
@@ -223,9 +222,20 @@ ngx_http_foodsvc_redis_check(ngx_pool_t *pool, ngx_str_t *url, u_char *err, size
         return ngx_http_foodsvc_redis_url_error(err, errlen, u.err ? u.err : "the url has no address");
     }
 
-    /* the url again, with the address in the host's place: addrs[0].name is "address:port" */
+    if (ngx_http_foodsvc_redis_url_replace_host(pool, url, &u.addrs[0].name) != NGX_OK) {
+        return ngx_http_foodsvc_redis_url_error(err, errlen, "the url could not be checked: no memory");
+    }
 
-    address = u.addrs[0].name;
+    return NGX_OK;
+}
+
+
+/* The url again, with the address in the host's place; address: as in addrs[0].name, "address:port". */
+static ngx_int_t
+ngx_http_foodsvc_redis_url_replace_host(ngx_pool_t *pool, ngx_str_t *url, ngx_str_t *address)
+{
+    u_char  *p, *tail, *last, *s;
+    size_t   len;
 
     last = url->data + url->len;
     p = url->data + 8;
@@ -239,15 +249,15 @@ ngx_http_foodsvc_redis_check(ngx_pool_t *pool, ngx_str_t *url, u_char *err, size
     s = ngx_strlchr(p, last, '/');
     tail = s ? s : last;
 
-    len = (p - url->data) + address.len + (last - tail);
+    len = (p - url->data) + address->len + (last - tail);
 
     s = ngx_pnalloc(pool, len + 1);
     if (s == NULL) {
-        return ngx_http_foodsvc_redis_url_error(err, errlen, "the url could not be checked: no memory");
+        return NGX_ERROR;
     }
 
     p = ngx_cpymem(s, url->data, p - url->data);
-    p = ngx_cpymem(p, address.data, address.len);
+    p = ngx_cpymem(p, address->data, address->len);
     p = ngx_cpymem(p, tail, last - tail);
     *p = '\0';
 

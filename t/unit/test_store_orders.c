@@ -217,6 +217,20 @@ static void test_claims(void **state)
     change_one(store, &op);
     assert_true(op.claimed);
     foodsvc_order_free(op.order);
+}
+
+static void test_claims_end(void **state)
+{
+    char                        id[FOODSVC_UUID_TEXT + 1];
+    foodsvc_store_change_op_t   op;
+
+    stored_order(store, FOODSVC_CREATED, id);
+    op = event_op(id, FOODSVC_PAYMENT_PAID);
+    op.claim_by = "a";
+    op.claim_ms = 60000;
+    change_one(store, &op);
+    assert_true(op.claimed);
+    foodsvc_order_free(op.order);
 
     raw_put(FOODSVC_ORDERS, id, "{\"$set\":{\"claim.until\":{\"$date\":\"2100-01-01T00:00:00Z\"}}}");
     op.claim_by = "b";                              /* nobody claims for years: b takes over */
@@ -364,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_insert), cmocka_unit_test(test_insert_many), cmocka_unit_test(test_not_found),
         cmocka_unit_test(test_change), cmocka_unit_test(test_change_batch), cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_claims_end),
         cmocka_unit_test(test_settled), cmocka_unit_test(test_unsettled),
         cmocka_unit_test(test_foreign), cmocka_unit_test(test_unreadable)
     };
