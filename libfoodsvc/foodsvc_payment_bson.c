@@ -165,8 +165,8 @@ static bool read_mark(const bson_iter_t *iter, foodsvc_payment_t *payment, char 
     }
     memcpy(mark->id, id, strlen(id) + 1);
     mark->when = 0;
-    return !bson_iter_recurse(iter, &when) || !bson_iter_find(&when, "when") || foodsvc_bson_time(&when, &mark->when)
-           || foodsvc_bson_bad(err, "outbox.when");
+    return !bson_iter_recurse(iter, &when) || !bson_iter_find(&when, "when") || BSON_ITER_HOLDS_NULL(&when)
+           || foodsvc_bson_time(&when, &mark->when) || foodsvc_bson_bad(err, "outbox.when");
 }
 
 static bool read_outbox(const bson_iter_t *iter, foodsvc_payment_t *payment, char err[FOODSVC_ERR])

@@ -321,11 +321,11 @@ foodsvc_store_rc_e foodsvc_store_indexes(foodsvc_store_call_t *call, char err[FO
         "name", "created_-1__id_-1");
     bson_t             *owes = BCON_NEW("key", "{", "status", BCON_INT32(1), FOODSVC_OWES_SINCE, BCON_INT32(1),
         "_id", BCON_INT32(1), "}", "name", "status_1_owes_since_1__id_1");
-    bson_t             *outbox = BCON_NEW("key", "{", "outbox.when", BCON_INT32(1), "}", "name", "outbox.when_1",
-        "sparse", BCON_BOOL(true));
+    bson_t             *outbox = BCON_NEW("key", "{", "outbox.when", BCON_INT32(1), "}", "name", FOODSVC_STORE_UNSENT,
+        "partialFilterExpression", "{", "outbox.id", "{", "$exists", BCON_BOOL(true), "}", "}");
     bson_t             *keys = BCON_NEW("key", "{", "created", BCON_INT32(1), "}", "name", "created_1",
         "expireAfterSeconds", BCON_INT32(FOODSVC_IDEMPOTENCY_TTL));
-    bson_t             *pending = BCON_NEW("key", "{", "created", BCON_INT32(1), "}", "name", "pending_created_1",
+    bson_t             *pending = BCON_NEW("key", "{", "created", BCON_INT32(1), "}", "name", FOODSVC_STORE_PENDING,
         "partialFilterExpression", "{", "status", BCON_UTF8(foodsvc_payment_status_name(FOODSVC_PENDING)),
         "}");
 

@@ -27,7 +27,7 @@
  * while the lease is still its own. A TTL index drops the record 24 h after `created`.
  *
  * Indexes (foodsvc_store_prepare): orders {created: -1, _id: -1}, {status: 1, owes_since: 1, _id: 1}; payments
- * {outbox.when: 1} sparse, {created: 1} of those that are pending; idempotency_keys {created: 1}, TTL.
+ * {outbox.when: 1} of those with a mark, {created: 1} of those that are pending; idempotency_keys {created: 1}, TTL.
  */
 #ifndef FOODSVC_STORE_H
 #define FOODSVC_STORE_H
@@ -137,6 +137,7 @@ void foodsvc_store_page_clear(foodsvc_store_page_t *page);     /* frees orders a
 typedef struct {
     foodsvc_status_e  status;
     int64_t           before;       /* ms: they owe since then or longer */
+    bool              ahead;        /* instead: those whose owes_since lies ahead (foodsvc_time_is_ahead) */
     bool              claimed;      /* also those that somebody has claimed; without them a page may be shorter */
     /* Instead of all this: those of the status without owes_since, by their ids. They owe nothing, or another
        implementation wrote them, and foodsvc_order_owes() and foodsvc_order_since() tell. */
@@ -175,12 +176,13 @@ foodsvc_store_rc_e foodsvc_store_outbox_clear(foodsvc_store_t *store, const food
 #define FOODSVC_STORE_DUE   1000    /* the most payments that a call gives */
 
 /*
- * Payments with an outbox mark that is older than `before`, the oldest mark first. Such a payment may have younger
- * marks, too: their events go out in the order of the marks. What makes a mark's event is told with
+ * Payments with an outbox mark that is older than `before`, or has no time, the oldest mark first. Such a payment may
+ * have younger marks, too: their events go out in the order of the marks. What makes a mark's event is told with
  * foodsvc_payment_mark_t; the mark is cleared when the broker has confirmed it.
  */
 typedef struct {
     int64_t             before;             /* in: ms */
+    bool                ahead;              /* in: instead: those whose time lies ahead (foodsvc_time_is_ahead) */
     int64_t             after;              /* in: 0: from the oldest on; or `next` of the page before */
     size_t              limit;              /* in: 1..FOODSVC_STORE_DUE */
     int64_t             next;               /* out: 0 on the last page. Of marks of one ms that fill more than a page

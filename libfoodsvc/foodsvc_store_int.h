@@ -29,6 +29,10 @@
 #define FOODSVC_STORE_REV       "rev"
 #define FOODSVC_STORE_REVS      4
 
+/* Names of indexes on the payments. */
+#define FOODSVC_STORE_UNSENT    "unsent_outbox.when_1"
+#define FOODSVC_STORE_PENDING   "pending_created_1"
+
 struct foodsvc_store_s {
     mongoc_client_pool_t  *pool;
     unsigned               timeout_ms;

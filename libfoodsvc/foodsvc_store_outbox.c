@@ -3,7 +3,7 @@
  *
  * A mark is set by the write that stores the status (foodsvc_store_payments.c), and cleared by its id here. Clearing
  * leaves `rev` alone: it is no decision, and must not make one miss. With its last mark the field goes, so that the
- * index {"outbox.when": 1}, which is sparse, holds what is unsent and nothing else.
+ * index over outbox.when, which is partial, holds what is unsent and nothing else.
  */
 #include <stdlib.h>
 #include <string.h>

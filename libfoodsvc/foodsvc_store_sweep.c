@@ -9,14 +9,14 @@
 #include "foodsvc_store_int.h"
 #include "foodsvc_time.h"
 
-/* Bounds of the index: the status, a value of owes_since (NULL: null), and either end of the ids. */
-static bson_t *bound(const foodsvc_store_owing_t *owing, const int64_t *since, bool last)
+/* Bounds of the index: the status, a value of owes_since (none for unmarked), and either end of the ids. */
+static bson_t *bound(const foodsvc_store_owing_t *owing, int64_t since, bool last)
 {
     bson_t *place = bson_new();
 
     BSON_APPEND_UTF8(place, "status", foodsvc_status_name(owing->status));
-    if (since != NULL) {
-        BSON_APPEND_DATE_TIME(place, FOODSVC_OWES_SINCE, *since);
+    if (!owing->unmarked) {
+        BSON_APPEND_DATE_TIME(place, FOODSVC_OWES_SINCE, since);
     } else {
         BSON_APPEND_NULL(place, FOODSVC_OWES_SINCE);
     }
@@ -60,9 +60,9 @@ static void leave_claimed(foodsvc_store_page_t *page)
 
 void foodsvc_store_orders_owing(foodsvc_store_t *store, const foodsvc_store_owing_t *owing, foodsvc_store_page_t *page)
 {
-    static const int64_t    first = INT64_MIN;
-    bson_t                 *min = bound(owing, owing->unmarked ? NULL : &first, false);
-    bson_t                 *max = bound(owing, owing->unmarked ? NULL : &owing->before, true);
+    int64_t                 first = owing->ahead ? foodsvc_time_now() + FOODSVC_TIME_AHEAD : INT64_MIN;
+    bson_t                 *min = bound(owing, first, false);
+    bson_t                 *max = bound(owing, owing->ahead ? INT64_MAX : owing->before, true);
     foodsvc_store_paging_t  paging = {
         .key = { "status", FOODSVC_OWES_SINCE, "_id" }, .nkey = 3, .direction = 1, .min = min, .max = max
     };

@@ -22,6 +22,11 @@ int64_t foodsvc_time_now(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+bool foodsvc_time_is_ahead(int64_t when, int64_t now)
+{
+    return when > now + FOODSVC_TIME_AHEAD;
+}
+
 int64_t foodsvc_time_monotonic(void)
 {
     return read_clock(CLOCK_MONOTONIC);

@@ -13,6 +13,14 @@
 
 int64_t foodsvc_time_now(void);
 
+/*
+ * Clocks of hosts differ by some seconds. What somebody stored as the time when it happened, and lies further ahead,
+ * was written by a clock that was wrong: it can't be waited for, and counts as long ago.
+ */
+#define FOODSVC_TIME_AHEAD  30000       /* ms */
+
+bool foodsvc_time_is_ahead(int64_t when, int64_t now);
+
 /* Milliseconds of the monotonic clock, for deadlines. */
 int64_t foodsvc_time_monotonic(void);
 

@@ -278,11 +278,13 @@ def test_a_result_that_cannot_be_written():
     assert re.fullmatch(r"foodctl: cannot write the result: [^\n]+\n", result.stderr)
 
 
-def test_what_a_killed_process_left_is_not_complained_about():
+@pytest.mark.parametrize("command", ["foodctl keys new", "foodsvc-orderd --version", "foodsvc-sweepd --version"])
+def test_what_a_killed_process_left_is_not_complained_about(command):
     """libmongoc names shared memory after the process id, and says so when there is one already."""
-    script = 'echo x > "/dev/shm/mongoc-$$" && exec "$0" keys new'
-    result = subprocess.run(["bash", "-c", script, FOODCTL], env=environment({}), cwd="/", capture_output=True,
-                            text=True, timeout=30, check=False)
+    program, *arguments = command.split()
+    script = 'echo x > "/dev/shm/mongoc-$$" && exec "$0" "$@"'
+    result = subprocess.run(["bash", "-c", script, os.path.join(os.path.dirname(FOODCTL), program), *arguments],
+                            env=environment({}), cwd="/", capture_output=True, text=True, timeout=30, check=False)
     assert (result.returncode, result.stderr) == (0, "")
 
 

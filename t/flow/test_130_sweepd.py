@@ -164,6 +164,27 @@ def test_a_refund_waits_for_paymentservice_and_follows_at_once(system, partners,
         make("start-orderd")
 
 
+def test_a_clean_stop_between_two_debts_leaves_no_claim(system, partners, sweepd, without_orderd):
+    partners.say("delivery_cancel", Answer(201, {"status": "deliveryCancelled"}, delay=5.0))
+    order_id = stored(system, "orderCancelled", delivery_id=bson.Binary(uuid.uuid4().bytes, 4))
+    one = sweepd("--term-timeout=100ms")
+    wait_for(lambda: partners.calls_of("delivery_cancel"), what="the call")
+    assert "claim" in system.doc(order_id)
+    assert one.end() == 0
+    assert "claim" not in system.doc(order_id)
+
+
+def test_indexes_that_could_not_be_made_at_the_start_are_made_when_mongodb_is_back(system, sweepd):
+    system.db.idempotency_keys.drop_indexes()
+    make("stop-mongo")
+    try:
+        one = sweepd("--mongo-timeout=100ms")
+    finally:
+        make("start-mongo")
+    wait_for(lambda: one.lines("indexes made"), what="the log")
+    assert "created_1" in system.db.idempotency_keys.index_information()
+
+
 @pytest.fixture
 def abandoned(system):
     """Payments that the card company never reported on: more than one look finds, and older than all others."""
@@ -259,6 +280,25 @@ def test_stored_events_are_relayed_once_and_in_their_order(system, sweepd):
     time.sleep(0.5)
     assert system.queue.take(receiver) is None
     assert len(one.lines("relayed an event", order_id)) == 2
+
+
+def test_what_a_clock_that_was_ahead_has_written_is_done_at_once(system, partners, sweepd, without_orderd):
+    ahead = now() + datetime.timedelta(hours=1)
+    order_id = stored(system, "paymentPaid", ago=-3600, owes_since=ahead)
+    receiver, payments = f"Receiver-{uuid.uuid4()}", [str(uuid.uuid4()) for _ in range(3)]
+    marks = [[{"id": payments[0], "status": "paymentPaid", "when": ahead}],
+             [{"id": payments[1], "status": "paymentPaid"}],            # of a time when marks had none
+             {"id": payments[2], "status": "paymentPaid"}]
+    for payment, mark in zip(payments, marks):
+        system.db.payments.insert_one({
+            "_id": payment, "status": "paymentPaid", "created": now(), "outbox": mark,
+            "metadata": {"receiver": receiver, "order_id": payment, "customer_id": str(uuid.uuid4())}})
+    sweepd()
+    system.wait_status(order_id, "deliveryScheduled", 20)
+    assert len(partners.calls_of("delivery", order_id)) == 1
+    for payment in payments:
+        wait_for(lambda one=payment: "outbox" not in system.db.payments.find_one({"_id": one}), what="the event")
+    assert sorted(system.queue.take(receiver)[1].message_id for _ in payments) == sorted(payments)
 
 
 def test_events_that_no_queue_takes_do_not_hide_the_others(system, sweepd):

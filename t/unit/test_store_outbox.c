@@ -139,6 +139,52 @@ static void test_due(void **state)
     }
 }
 
+/* How many payments with due marks there are; whether `id` is among them. */
+static size_t count_due(const char *id, bool ahead, bool *found)
+{
+    foodsvc_store_due_t  due = { .before = 4000, .ahead = ahead, .limit = 100 };
+    size_t               n = 0;
+
+    *found = false;
+    do {
+        due.after = due.next;
+        foodsvc_store_outbox_due(store, &due);
+        assert_int_equal(due.rc, FOODSVC_STORE_OK);
+        for (size_t i = 0; i < due.npayments; i++, n++) {
+            *found = *found || strcmp(due.payments[i]->id, id) == 0;
+        }
+        foodsvc_store_due_clear(&due);
+    } while (due.next != 0);
+    return n;
+}
+
+/* Marks of before they had a time, of a list or alone; and of a clock that was wrong. */
+static void test_due_without_a_good_time(void **state)
+{
+    static const char *const  marks[] = {
+        "[{\"id\": \"a\", \"status\": \"paymentPaid\"}]", "{\"id\": \"a\", \"status\": \"paymentPaid\"}",
+        "[{\"id\": \"a\", \"status\": \"paymentPaid\", \"when\": null}]",
+        "[{\"id\": \"a\", \"status\": \"paymentPaid\", \"when\": {\"$date\": \"2199-01-01T00:00:00Z\"}}]"
+    };
+    char                      id[FOODSVC_UUID_TEXT + 1], set[256];
+    bool                      found;
+
+    for (size_t i = 0; i < COUNT(marks); i++) {
+        bool  ahead = i == 3;
+
+        paid_payment(id);
+        count_due(id, ahead, &found);
+        assert_false(found);
+        snprintf(set, sizeof(set), "{\"$set\": {\"outbox\": %s}}", marks[i]);
+        raw_put(FOODSVC_PAYMENTS, id, set);
+        count_due(id, ahead, &found);
+        assert_true(found);
+        count_due(id, !ahead, &found);
+        assert_false(found);
+        raw_put(FOODSVC_PAYMENTS, id, "{\"$unset\": {\"outbox\": \"\"}}");
+    }
+}
+
 /* With no server: said so, and nothing to free. */
 static void test_due_away(void **state)
 {
@@ -157,6 +203,7 @@ int main(void)
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_single_mark),
         cmocka_unit_test(test_due),
+        cmocka_unit_test(test_due_without_a_good_time),
         cmocka_unit_test(test_due_away),
     };
 

@@ -162,6 +162,42 @@ static void test_claimed_ones_are_left(void **state)
     delete_order(id);
 }
 
+/* Written by a host whose clock was ahead: not among the old ones, and found all the same, once, page by page. */
+static void test_a_clock_that_was_ahead(void **state)
+{
+    foodsvc_store_owing_t  owing = { .status = FOODSVC_CREATED, .ahead = true };
+    int64_t                now = foodsvc_time_now();
+    foodsvc_order_t       *orders[3];
+    bson_t                *after = NULL;
+    size_t                 seen = 0;
+
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        orders[i] = new_order(FOODSVC_CREATED);
+        orders[i]->created = now + (i < 2 ? 3600000 + (int64_t) i : 0);
+        assert_int_equal(insert_order(store, orders[i]), FOODSVC_STORE_OK);
+    }
+    assert_int_equal(find_owing(FOODSVC_CREATED, now + 1000, true, orders[0]->id), -1);
+    do {
+        foodsvc_store_page_t  page = { .limit = 1, .after = after };
+
+        foodsvc_store_orders_owing(store, &owing, &page);
+        assert_int_equal(page.rc, FOODSVC_STORE_OK);
+        assert_int_equal(place_on(&page, orders[2]->id), -1);
+        seen += place_on(&page, orders[0]->id) == 0 || place_on(&page, orders[1]->id) == 0;
+        if (after != NULL) {
+            bson_destroy(after);
+        }
+        after = page.next;
+        page.next = NULL;
+        foodsvc_store_page_clear(&page);
+    } while (after != NULL);
+    assert_int_equal(seen, 2);
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        delete_order(orders[i]->id);
+        foodsvc_order_free(orders[i]);
+    }
+}
+
 static void put_foreign(char id[FOODSVC_UUID_TEXT + 1], const char *status, const char *more)
 {
     char  json[512];
@@ -296,7 +332,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kept_by_every_write), cmocka_unit_test(test_found_by_age),
-        cmocka_unit_test(test_claimed_ones_are_left), cmocka_unit_test(test_foreign_orders),
+        cmocka_unit_test(test_claimed_ones_are_left), cmocka_unit_test(test_a_clock_that_was_ahead),
+        cmocka_unit_test(test_foreign_orders),
         cmocka_unit_test(test_bounded_by_the_index)
     };
 

@@ -425,14 +425,20 @@ bool owed_idle(const owed_t *owed)
 }
 
 
+void owed_drop(owed_t *owed)
+{
+    while (owed->queue) {
+        settle_failed(dequeue(owed), OWED_LATER, "the process ends");
+    }
+}
+
+
 void owed_close(owed_t *owed)
 {
     if (owed == NULL) {
         return;
     }
-    while (owed->queue) {
-        settle_failed(dequeue(owed), OWED_LATER, "the process ends");
-    }
+    owed_drop(owed);
     if (owed->conf.api_key) {
         explicit_bzero((char *) owed->conf.api_key, strlen(owed->conf.api_key));
     }

@@ -70,6 +70,8 @@ typedef enum {
 } owed_mood_e;
 
 owed_mood_e owed_mood(const owed_t *owed, foodsvc_owes_e what);
+/* The process ends: what was started and not begun is LATER, and so is what is started by that. */
+void owed_drop(owed_t *owed);
 /* Nothing is queued to begin? */
 bool owed_idle(const owed_t *owed);
 

@@ -15,6 +15,7 @@
 #define OPTIONS_MAX     64
 #define BACKOFF_FIRST   50      /* ms */
 #define BACKOFF_LAST    2000
+#define PREPARE_AGAIN   30000   /* ms between attempts to make the indexes */
 
 static bool mongo_url_check(const char *value, char *err, size_t errlen);
 
@@ -116,6 +117,23 @@ static void store_log(void *ctx, int level, const char *text)
 }
 
 
+/* MongoDB may be away: then as soon as it answers; or it refuses: then again and again. */
+static void prepare(worker_servers_t *servers)
+{
+    char     err[FOODSVC_ERR] = "";
+    bool     first = servers->prepare_next == 0;
+    int64_t  now = foodsvc_time_monotonic();
+
+    if (foodsvc_store_prepare(servers->store, err) != FOODSVC_STORE_OK) {
+        worker_log(WORKER_LOG_WARN, "no indexes made yet", worker_text("reason", err));
+        servers->prepare_next = first ? now : now + PREPARE_AGAIN;
+    } else if (!first) {
+        worker_log(WORKER_LOG_INFO, "indexes made");
+        servers->prepare_next = 0;
+    }
+}
+
+
 static bool open_failed(const char *what, const char *why)
 {
     worker_log(WORKER_LOG_ERROR, "cannot start", worker_text("what", what), worker_text("reason", why));
@@ -171,10 +189,7 @@ bool worker_servers_open(worker_servers_t *servers, worker_amqp_conf_t *amqp)
     if (servers->store == NULL) {
         return open_failed("mongodb", err);
     }
-    /* MongoDB may be away now: then the first list makes the indexes, or the next start. */
-    if (foodsvc_store_prepare(servers->store, err) != FOODSVC_STORE_OK) {
-        worker_log(WORKER_LOG_WARN, "no indexes made", worker_text("reason", err));
-    }
+    prepare(servers);
     amqp->url = conf->amqp_url;
     amqp->ca_file = conf->ca_file;
     amqp->timeout_ms = conf->amqp_timeout;
@@ -253,6 +268,9 @@ void worker_store_noted(worker_servers_t *servers, bool away, const char *reason
             worker_log(WORKER_LOG_INFO, "mongodb is back");
         }
         servers->store_retry = servers->store_backoff = 0;
+        if (servers->prepare_next != 0 && foodsvc_time_monotonic() >= servers->prepare_next) {
+            prepare(servers);
+        }
         return;
     }
     if (servers->store_retry == 0) {

@@ -33,6 +33,7 @@ typedef struct {
     worker_http_t               *http;
     owed_t                      *owed;
     worker_amqp_t               *amqp;
+    int64_t                      prepare_next;  /* monotonic: when the indexes are tried again; 0: they are there */
     int64_t                      store_retry, store_backoff;        /* monotonic; ms; 0: MongoDB answers */
     char                         token[FOODSVC_UUID_TEXT + 1];      /* claims are made in this name */
 } worker_servers_t;
@@ -55,7 +56,7 @@ void worker_servers_close(worker_servers_t *servers);
 
 /*
  * Whether MongoDB answered a call: its being away and back is logged once each, and while it is away it is tried again
- * after a backoff.
+ * after a backoff. When it answers, indexes are made that could not be made before.
  */
 void worker_store_noted(worker_servers_t *servers, bool away, const char *reason);
 /* ms until it may be called again. */

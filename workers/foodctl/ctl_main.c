@@ -7,36 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <curl/curl.h>
 #include "ctl_table.h"
 #include "foodsvc_names.h"
 #include "foodsvc_secret.h"
-
-/*
- * libmongoc's constructor opens shared memory that is named after the process id, and complains on standard error when
- * there is one already: of a process that had our id and was killed. That one is nobody's any more. It goes before the
- * constructors of the libraries run, when not all of the C library works yet; so the name is put together by hand.
- */
-static void
-ctl_drop_stale_counters(void)
-{
-    char     name[32] = "/mongoc-", digits[12];
-    size_t   len = strlen(name), n = 0;
-    unsigned pid = (unsigned) getpid();
-
-    do {
-        digits[n++] = (char) ('0' + pid % 10);
-        pid /= 10;
-    } while (pid > 0);
-    while (n > 0) {
-        name[len++] = digits[--n];
-    }
-    shm_unlink(name);
-}
-
-__attribute__((section(".preinit_array"), used)) static void (*const ctl_first)(void) = ctl_drop_stale_counters;
 
 /* What stands between "://" and "@" is a name and a password: at most three stars instead. In place. */
 static void

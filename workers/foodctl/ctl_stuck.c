@@ -43,6 +43,13 @@ ctl_stuck_before(const ctl_stuck_t *stuck, int seconds)
     return stuck->now - (stuck->ctl->older > 0 ? stuck->ctl->older : (int64_t) seconds * 1000);
 }
 
+/* A time that lies ahead is a wrong clock's, and tells nothing. */
+static bool
+ctl_stuck_young(const ctl_stuck_t *stuck, int64_t since, int seconds)
+{
+    return since > ctl_stuck_before(stuck, seconds) && !foodsvc_time_is_ahead(since, stuck->now);
+}
+
 /* What both kinds have in common. */
 static json_t *
 ctl_stuck_one(const ctl_stuck_t *stuck, const char *id, const char *status, int64_t since)
@@ -109,12 +116,12 @@ ctl_stuck_judge(ctl_stuck_t *stuck, const foodsvc_order_t *order)
     unsigned owes = foodsvc_order_owes(order);
     int      wait = owes ? AGE_OWES : ctl_stuck_waits[order->status];
 
-    if (wait == 0 || foodsvc_order_since(order) > ctl_stuck_before(stuck, wait)) {
+    if (wait == 0 || ctl_stuck_young(stuck, foodsvc_order_since(order), wait)) {
         return;
     }
     if (owes == FOODSVC_OWES_PAYMENT && ctl_stuck_asked(stuck, order->id)) {
         owes = FOODSVC_OWES_NOTHING;
-        if (foodsvc_order_since(order) > ctl_stuck_before(stuck, CTL_STUCK_CARD)) {
+        if (ctl_stuck_young(stuck, foodsvc_order_since(order), CTL_STUCK_CARD)) {
             return;
         }
     }
@@ -169,6 +176,11 @@ ctl_stuck_orders(ctl_stuck_t *stuck)
             continue;
         }
         code = ctl_stuck_pages(stuck, &owing);
+        if (code == CTL_OK) {
+            owing.ahead = true;
+            code = ctl_stuck_pages(stuck, &owing);
+        }
+        owing.ahead = false;
         owing.unmarked = true;
         /* what has come to its end owes nothing, unless it is marked, and there is no end of those */
         if (code == CTL_OK && !foodsvc_status_final(status) && status != FOODSVC_PAYMENT_FAILED) {
@@ -187,7 +199,8 @@ ctl_stuck_add_event(ctl_stuck_t *stuck, const foodsvc_payment_t *payment)
     json_t                       *one;
 
     if (payment->noutbox > 0) {
-        one = ctl_stuck_one(stuck, payment->id, foodsvc_payment_status_name(payment->status), mark->when);
+        one = ctl_stuck_one(stuck, payment->id, foodsvc_payment_status_name(payment->status),
+                            mark->when != 0 ? mark->when : payment->created);
         json_object_set_new(one, "unsent", json_string(foodsvc_status_name(mark->status)));
         json_array_append_new(stuck->payments, one);
     }
@@ -200,7 +213,7 @@ ctl_stuck_add_pending(ctl_stuck_t *stuck, const foodsvc_payment_t *payment)
     int64_t  since = payment->reimburse && payment->asked > 0 ? payment->asked : payment->created;
     json_t  *one;
 
-    if (since > ctl_stuck_before(stuck, CTL_STUCK_CARD)) {
+    if (ctl_stuck_young(stuck, since, CTL_STUCK_CARD)) {
         return;
     }
     one = ctl_stuck_one(stuck, payment->id, foodsvc_payment_status_name(payment->status), since);
@@ -215,18 +228,21 @@ static int
 ctl_stuck_due(ctl_stuck_t *stuck, int seconds, void (*find)(foodsvc_store_t *, foodsvc_store_due_t *),
     void (*add)(ctl_stuck_t *, const foodsvc_payment_t *))
 {
-    foodsvc_store_due_t due = { .before = ctl_stuck_before(stuck, seconds), .limit = FOODSVC_STORE_DUE };
+    for (int ahead = 0; ahead <= 1; ahead++) {
+        foodsvc_store_due_t due = { .before = ctl_stuck_before(stuck, seconds), .ahead = ahead,
+                                    .limit = FOODSVC_STORE_DUE };
 
-    find(stuck->store, &due);
-    if (due.rc != FOODSVC_STORE_OK) {
-        return ctl_store_failed(stuck->ctl, due.rc, due.err);
+        find(stuck->store, &due);
+        if (due.rc != FOODSVC_STORE_OK) {
+            return ctl_store_failed(stuck->ctl, due.rc, due.err);
+        }
+        for (size_t i = 0; i < due.npayments; i++) {
+            add(stuck, due.payments[i]);
+        }
+        stuck->unreadable += due.skipped;
+        stuck->more = stuck->more || due.npayments + due.skipped == FOODSVC_STORE_DUE;
+        foodsvc_store_due_clear(&due);
     }
-    for (size_t i = 0; i < due.npayments; i++) {
-        add(stuck, due.payments[i]);
-    }
-    stuck->unreadable += due.skipped;
-    stuck->more = stuck->more || due.npayments + due.skipped == FOODSVC_STORE_DUE;
-    foodsvc_store_due_clear(&due);
     return CTL_OK;
 }
 

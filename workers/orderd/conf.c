@@ -45,8 +45,10 @@ bool orderd_open(orderd_t *orderd, int argc, char **argv)
 void orderd_close(orderd_t *orderd)
 {
     worker_http_close(orderd->servers.http);
-    while (batch_wait(orderd) == 0) {       /* none when MongoDB is away */
+    owed_drop(orderd->servers.owed);
+    while (batch_wait(orderd) == 0) {       /* not when MongoDB is away */
         batch_run(orderd);      /* gives the claims back that those calls held */
+        owed_drop(orderd->servers.owed);    /* an order's next debt */
     }
     worker_servers_close(&orderd->servers);
     parking_void(orderd);

@@ -59,12 +59,14 @@ bool sweepd_open(sweepd_t *sweepd, int argc, char **argv)
 }
 
 
-/* The callbacks of calls that end here run before the works go. */
+/* The callbacks of calls that end here, or never begin, run before the works go; the claims that they hold go back. */
 void sweepd_close(sweepd_t *sweepd)
 {
     worker_http_close(sweepd->servers.http);
-    while (works_wait(sweepd) == 0) {       /* -1 when MongoDB is away */
-        works_store(sweepd);    /* gives the claims back that those calls held */
+    owed_drop(sweepd->servers.owed);
+    while (works_wait(sweepd) == 0) {       /* not when MongoDB is away */
+        works_store(sweepd);
+        owed_drop(sweepd->servers.owed);    /* an order's next debt */
     }
     worker_servers_close(&sweepd->servers);
     works_free(sweepd);

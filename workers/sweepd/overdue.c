@@ -67,6 +67,12 @@ static void ask_again(sweepd_t *sweepd, const foodsvc_payment_t *payment, const 
 }
 
 
+static bool is_old(int64_t when, int64_t before)
+{
+    return when < before || foodsvc_time_is_ahead(when, foodsvc_time_now());
+}
+
+
 static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due, int64_t before)
 {
     foodsvc_store_order_op_t  ops[SWEEPD_PAGE], *list[SWEEPD_PAGE];
@@ -76,7 +82,7 @@ static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due, int64_t be
     for (size_t i = 0; i < due->npayments; i++) {
         if (foodsvc_payment_stale(due->payments[i], foodsvc_time_now())) {
             report_stale(sweepd, due->payments[i]);
-        } else if (due->payments[i]->asked < before) {
+        } else if (is_old(due->payments[i]->asked, before) && is_old(due->payments[i]->created, before)) {
             payments[n] = due->payments[i];
             ops[n] = (foodsvc_store_order_op_t) { .id = payments[n]->id };
             list[n] = &ops[n];
@@ -95,25 +101,36 @@ static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due, int64_t be
 }
 
 
-void overdue_run(sweepd_t *sweepd)
+/* A page of the payments of old, or of those that a wrong clock has written. */
+static void look(sweepd_t *sweepd, bool ahead)
 {
     int64_t              before = foodsvc_time_now() - sweepd->conf.age_callback;
-    foodsvc_store_due_t  due = { .before = before, .after = sweepd->overdue_after, .limit = SWEEPD_PAGE };
+    foodsvc_store_due_t  due = { .before = before, .ahead = ahead, .after = sweepd->overdue_after[ahead],
+                                 .limit = SWEEPD_PAGE };
 
+    foodsvc_store_payments_pending(sweepd->servers.store, &due);
+    worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
+    if (due.rc == FOODSVC_STORE_OK) {
+        look_at(sweepd, &due, before);
+        foodsvc_store_due_clear(&due);
+        sweepd->overdue_after[ahead] = due.next;
+        if (due.next != 0) {
+            sweepd->overdue_next = foodsvc_time_monotonic() + sweepd->conf.interval;
+        }
+    }
+}
+
+
+void overdue_run(sweepd_t *sweepd)
+{
     if (sweepd->stopping || foodsvc_time_monotonic() < sweepd->overdue_next
         || worker_http_in_flight(sweepd->servers.http) >= (size_t) sweepd->conf.orders)
     {
         return;
     }
     sweepd->overdue_next = foodsvc_time_monotonic() + sweepd->conf.age_callback / 4;
-    foodsvc_store_payments_pending(sweepd->servers.store, &due);
-    worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
-    if (due.rc == FOODSVC_STORE_OK) {
-        look_at(sweepd, &due, before);
-        foodsvc_store_due_clear(&due);
-        sweepd->overdue_after = due.next;
-        if (due.next != 0) {
-            sweepd->overdue_next = foodsvc_time_monotonic() + sweepd->conf.interval;
-        }
+    look(sweepd, false);
+    if (worker_store_wait(&sweepd->servers) == 0) {
+        look(sweepd, true);
     }
 }

@@ -2,8 +2,9 @@
  * The outbox's relay: publishes the events of marks that are older than age_outbox, as PaymentService would have, and
  * clears the marks that the broker has confirmed. A payment's events go one after the other, in their order. A round
  * begins when the one before is over and its marks are cleared, so nothing is published twice by one process; another
- * one may publish the same, with the same message_id. Rounds go on in the index where the last one ended, up to its end. An event that was refused waits by its mark's id, since the
- * payment's is the order's, too.
+ * one may publish the same, with the same message_id. Rounds go on in the index where the last one ended, up to its
+ * end; what room they leave is for marks whose time lies ahead. An event that was refused waits by its mark's id, since
+ * the payment's is the order's, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static void published(void *ctx, worker_amqp_rc_e rc)
     sweepd->stats.relayed++;
     worker_log(WORKER_LOG_INFO, "relayed an event", worker_text("order", relay->payment->id),
                worker_text("status", foodsvc_status_name(mark->status)),
-               worker_int("stood_ms", foodsvc_time_now() - mark->when));
+               worker_int("stood_ms", foodsvc_time_now() - (mark->when ? mark->when : relay->payment->created)));
     relay->over = ++relay->at == relay->payment->noutbox;
 }
 
@@ -153,10 +154,11 @@ static void relay_begin(sweepd_t *sweepd, foodsvc_payment_t *payment)
 }
 
 
-static void look(sweepd_t *sweepd)
+/* Takes up to `room` payments with old marks, or with marks of a wrong clock; says how much room is left. */
+static size_t look_for(sweepd_t *sweepd, bool ahead, size_t room)
 {
-    foodsvc_store_due_t  due = { .before = foodsvc_time_now() - sweepd->conf.age_outbox,
-                                 .after = sweepd->relay_after, .limit = SWEEPD_PAGE };
+    foodsvc_store_due_t  due = { .before = foodsvc_time_now() - sweepd->conf.age_outbox, .ahead = ahead,
+                                 .after = sweepd->relay_after[ahead], .limit = room };
 
     foodsvc_store_outbox_due(sweepd->servers.store, &due);
     worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
@@ -164,8 +166,9 @@ static void look(sweepd_t *sweepd)
         if (due.rc != FOODSVC_STORE_UNAVAILABLE) {
             worker_log(WORKER_LOG_WARN, "outbox marks can't be looked for", worker_text("reason", due.err));
         }
-        return;
+        return 0;
     }
+    room -= due.npayments + due.skipped;
     if (due.skipped > 0) {
         worker_log(WORKER_LOG_WARN, "payments can't be read", worker_int("payments", due.skipped),
                    worker_text("reason", due.err));
@@ -176,8 +179,19 @@ static void look(sweepd_t *sweepd)
     }
     due.npayments = 0;
     foodsvc_store_due_clear(&due);
-    sweepd->relay_after = due.next;
-    if (due.next != 0 && sweepd->relays == NULL) {
+    sweepd->relay_after[ahead] = due.next;
+    return room;
+}
+
+
+static void look(sweepd_t *sweepd)
+{
+    size_t  room = look_for(sweepd, false, SWEEPD_PAGE);
+
+    if (room > 0) {
+        look_for(sweepd, true, room);
+    }
+    if (sweepd->relay_after[false] + sweepd->relay_after[true] != 0 && sweepd->relays == NULL) {
         sweepd->relay_next = foodsvc_time_monotonic();      /* all of them wait; they must not hide the others */
     }
 }

@@ -2,8 +2,9 @@
  * A sweep asks for each status's orders that owe something for longer than its age, the oldest first, by pages of the
  * index; for a status it ends when there are no more, or after PAGES; all of it, when as many orders are being served as
  * may be. The next sweep goes on there, in the status and between them, so that many orders that have to wait, or whose
- * partner is slow, don't hide the others. A turn of its own have the orders that carry no owes_since, a page of one
- * status at a time: another implementation wrote them, or they owe nothing.
+ * partner is slow, don't hide the others. A turn of their own have the orders that carry no owes_since, a page of one
+ * status at a time: another implementation wrote them, or they owe nothing; and so have those whose owes_since lies
+ * ahead, since a clock was wrong.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 
 #define PAGES           4       /* of one status in one sweep */
 #define TURN_FOREIGN    FOODSVC_STATUS_COUNT
-#define TURNS           (FOODSVC_STATUS_COUNT + 1)
+#define TURN_AHEAD      (FOODSVC_STATUS_COUNT + 1)
+#define TURNS           (FOODSVC_STATUS_COUNT + 2)
 
 
 /* Which statuses another implementation can leave owing: reimbursed, and failed, it has done with. */
@@ -46,9 +48,9 @@ static bool callable(sweepd_t *sweepd, unsigned owes)
 static void consider(sweepd_t *sweepd, const foodsvc_order_t *order, bool foreign)
 {
     unsigned  owes = foodsvc_order_owes(order);
-    int64_t   stood = foodsvc_time_now() - foodsvc_order_since(order);
+    int64_t   now = foodsvc_time_now(), stood = now - foodsvc_order_since(order);
 
-    if (stood < sweepd->conf.age[order->status]
+    if ((stood < sweepd->conf.age[order->status] && !foodsvc_time_is_ahead(foodsvc_order_since(order), now))
         || (foreign && (owes == FOODSVC_OWES_NOTHING || stood > sweepd->conf.foreign))
         || work_exists(sweepd, order->id) || patience_left(&sweepd->patience, order->id, order->status) > 0)
     {
@@ -56,7 +58,7 @@ static void consider(sweepd_t *sweepd, const foodsvc_order_t *order, bool foreig
     }
     /* One that owes nothing after all is looked at all the same: the store then takes its owes_since away. */
     if (owes != FOODSVC_OWES_NOTHING && !callable(sweepd, owes)) {
-        sweepd->more = true;
+        sweepd->away = true;
         return;
     }
     if (!work_begin(sweepd, order->id, order->status, foodsvc_order_since(order), order->status)) {
@@ -71,7 +73,7 @@ static bool room(sweepd_t *sweepd)
     if (sweepd->nworks < (size_t) sweepd->conf.orders) {
         return true;
     }
-    sweepd->more = true;
+    sweepd->full = true;
     return false;
 }
 
@@ -134,29 +136,30 @@ static void sweep_status(sweepd_t *sweepd, foodsvc_status_e status)
 }
 
 
-static void sweep_foreign(sweepd_t *sweepd)
+static void walk_on(sweepd_t *sweepd, walk_t *walk, foodsvc_store_owing_t owing)
 {
-    foodsvc_store_owing_t  owing = { .unmarked = true };
-
-    while (!foreign_owes(sweepd->foreign_status)) {
-        sweepd->foreign_status = (sweepd->foreign_status + 1) % FOODSVC_STATUS_COUNT;
+    while (owing.unmarked && !foreign_owes(walk->status)) {
+        walk->status = (walk->status + 1) % FOODSVC_STATUS_COUNT;
     }
-    owing.status = sweepd->foreign_status;
-    if (!sweep_page(sweepd, &owing, &sweepd->foreign_place) && worker_store_wait(&sweepd->servers) == 0) {
-        sweepd->foreign_status = (sweepd->foreign_status + 1) % FOODSVC_STATUS_COUNT;
+    owing.status = walk->status;
+    if (!sweep_page(sweepd, &owing, &walk->place) && worker_store_wait(&sweepd->servers) == 0) {
+        walk->status = (walk->status + 1) % FOODSVC_STATUS_COUNT;
     }
 }
 
 
 int64_t sweep_wait(const sweepd_t *sweepd)
 {
-    int64_t  wait = sweepd->next - foodsvc_time_monotonic(), store = worker_store_wait(&sweepd->servers);
+    int64_t  now = foodsvc_time_monotonic(), wait = sweepd->next - now, store = worker_store_wait(&sweepd->servers);
 
     if (sweepd->stopping) {
         return -1;
     }
-    if (sweepd->more && sweepd->progress && sweepd->nworks <= (size_t) sweepd->conf.orders / 2) {
-        wait = 0;
+    if (sweepd->progress && sweepd->nworks <= (size_t) sweepd->conf.orders / 2) {
+        /* While one partner is away, others make progress all the time. */
+        int64_t  soon = sweepd->last + sweepd->conf.interval / 8;
+
+        wait = sweepd->full ? 0 : sweepd->away && soon < sweepd->next ? soon - now : wait;
     }
     wait = wait > 0 ? wait : 0;
     return wait > store ? wait : store;
@@ -170,11 +173,14 @@ void sweep_run(sweepd_t *sweepd)
     if (sweep_wait(sweepd) != 0) {
         return;
     }
-    sweepd->more = sweepd->progress = false;
+    sweepd->full = sweepd->away = sweepd->progress = false;
     sweepd->probed = 0;
+    sweepd->last = foodsvc_time_monotonic();
     for (int i = 0; i < TURNS && room(sweepd) && worker_store_wait(&sweepd->servers) == 0; i++) {
         if (sweepd->turn == TURN_FOREIGN) {
-            sweep_foreign(sweepd);
+            walk_on(sweepd, &sweepd->foreign, (foodsvc_store_owing_t) { .unmarked = true });
+        } else if (sweepd->turn == TURN_AHEAD) {
+            walk_on(sweepd, &sweepd->ahead, (foodsvc_store_owing_t) { .ahead = true });
         } else {
             sweep_status(sweepd, (foodsvc_status_e) sweepd->turn);
         }
@@ -192,7 +198,10 @@ void sweep_free(sweepd_t *sweepd)
             bson_destroy(sweepd->places[status]);
         }
     }
-    if (sweepd->foreign_place) {
-        bson_destroy(sweepd->foreign_place);
+    if (sweepd->foreign.place) {
+        bson_destroy(sweepd->foreign.place);
+    }
+    if (sweepd->ahead.place) {
+        bson_destroy(sweepd->ahead.place);
     }
 }

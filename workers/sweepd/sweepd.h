@@ -67,6 +67,12 @@ typedef struct work_s {
     struct sweepd_s  *sweepd;
 } work_t;
 
+/* A walk through the orders that are seldom: a page of one status at a time. */
+typedef struct {
+    foodsvc_status_e  status;
+    bson_t           *place;
+} walk_t;
+
 typedef struct relay_s relay_t;
 
 typedef struct {
@@ -83,18 +89,18 @@ typedef struct sweepd_s {
     work_t           *ready, **ready_tail;
 
     int64_t           next;             /* monotonic: the next sweep */
-    bool              more;             /* the last one left some for want of room, or of a service that answers */
+    int64_t           last;             /* monotonic: the last one */
+    bool              full, away;       /* it left some for want of room; of a service that answers */
     bool              progress;         /* something was done since */
     unsigned          probed;           /* debts whose service it has had probed */
-    int               turn;             /* the status that the next sweep begins with, or FOODSVC_STATUS_COUNT */
+    int               turn;             /* the status that the next sweep begins with, or one of the walks */
     bson_t           *places[FOODSVC_STATUS_COUNT];     /* where a sweep goes on that did not get to the end */
+    walk_t            foreign, ahead;   /* orders of others; those that a wrong clock has written */
     int64_t           overdue_next;     /* monotonic: the next look at overdue payments */
-    int64_t           overdue_after;    /* where it begins */
-    foodsvc_status_e  foreign_status;   /* the walk through orders of others */
-    bson_t           *foreign_place;
+    int64_t           overdue_after[2]; /* where it begins: those of old, those of a wrong clock */
 
     relay_t          *relays;
-    int64_t           relay_next, relay_after;  /* when, and where the next round begins */
+    int64_t           relay_next, relay_after[2];       /* when, and where the next round begins, as above */
     foodsvc_store_mark_t  confirmed[SWEEPD_PAGE * FOODSVC_PAYMENT_MARKS];   /* to be cleared */
     size_t            nconfirmed;
 
