@@ -3,12 +3,15 @@
 import collections
 import concurrent.futures
 import datetime
+import os
+import subprocess
 import uuid
 
 import pytest
 import requests
 
 from conftest import wait_for
+from foodctl import ROOT
 from partners import AMOUNT, CARD, Answer
 from test_030_payment_service import request, stored
 
@@ -150,6 +153,33 @@ def test_a_refund_that_the_company_refuses_is_asked_for_again(system, partners):
     assert system.callback(order_id, "reimbursed", partners.transactions[key + "-2"]).status_code == 201
     system.wait_status(order_id, "reimbursed")
     assert stored(system, order_id)["reimburse_refused"] == 1
+
+
+def test_the_simulator_s_company_refuses_refunds_too(system, partners, tmp_path):
+    """By its callback, twice, and gives the money back the third time."""
+    partners.stop("CreditCardCompany")
+    company = f"http://127.0.0.1:{os.environ['CARD_PORT']}"
+    try:
+        with open(tmp_path / "log", "wb") as log, subprocess.Popen(
+                [os.path.join(ROOT, os.environ.get("BUILD") or "build", "bin/foodsvc-sim"), "--customer-port=0",
+                 "--delivery-port=0", "--kitchen-port=0", "--card-port", os.environ["CARD_PORT"], "--amqp-url=off", "--speed=1000",
+                 "--ca-file", os.environ["CA_CERT"], "--fail=card.refund:refuse:first=2"], stdout=log, stderr=log,
+                env=os.environ | {"FOODSVC_API_KEY": os.environ["API_KEY"]}) as sim:
+            try:
+                wait_for(lambda: b"msg=ready" in (tmp_path / "log").read_bytes(), what="the simulator")
+                order_id = system.place()["id"]
+                system.wait_status(order_id, "deliveryScheduled")
+                assert system.order.post(f"/v1/orders/{order_id}/cancel").status_code == 202
+                system.wait_status(order_id, "reimbursed", 30)
+                ledger = requests.get(f"{company}/ledger", params={"order_id": order_id}, timeout=20).json()
+            finally:
+                sim.terminate()
+    finally:
+        partners.start("CreditCardCompany")
+    assert {name: len(entries) for name, entries in ledger.items()} == {
+        "charges": 1, "reimbursements": 1, "declined": 2, "pending": 0}
+    assert {entry["amount"] for entries in ledger.values() for entry in entries} == {AMOUNT}
+    assert stored(system, order_id)["reimburse_refused"] == 2
 
 
 def test_a_refund_s_failure_that_is_faster_than_the_answer_is_told_again(system, partners):

@@ -21,7 +21,7 @@ static void takes_every_rule(void **state)
 {
     static const char *const good[] = {
         "card.bill:refuse", "card.bill:refuse:0.1", "card.bill:refuse=402:every=3", "card.pay:refuse:1",
-        "card.callback:drop",
+        "card.refund:refuse:1", "card.callback:drop",
         "delivery.event:duplicate:0", "kitchen.pickedUp:late=0", "kitchen.create:timeout=3600:first=2",
         "customer.health:error=599",
         "delivery.create:huge=1:order=06:product=Lasagna:0.5", "customer.address:garbage:order=", "card.bill:fine",

@@ -53,7 +53,8 @@ ctl_http_unreachable(const ctl_t *ctl, const char *url, CURLcode code, char why[
         return;
     case CURLE_COULDNT_RESOLVE_HOST:
         /* without the port: where the host is missing, that is the password */
-        snprintf(why, CTL_WHY, "there is no host of the name %.*s: correct the address", (int) strcspn(place, ":"), place);
+        snprintf(why, CTL_WHY, "there is no host of the name %.*s: correct the address", (int) strcspn(place, ":"),
+                 place);
         return;
     case CURLE_OPERATION_TIMEDOUT:
         snprintf(why, CTL_WHY, "%s does not answer in time: look at %s", place, ctl_advice(ctl, url, CTL_LOOK));
@@ -125,7 +126,8 @@ ctl_http_header_of(struct curl_slist **headers, const char *name, const char *va
 
 /* sent: something of the request went out, now or before. */
 static CURLcode
-ctl_http_perform(const ctl_t *ctl, const char *method, const char *url, const char *body, ctl_answer_t *answer, bool *sent)
+ctl_http_perform(const ctl_t *ctl, const char *method, const char *url, const char *body, ctl_answer_t *answer,
+    bool *sent)
 {
     CURL              *easy = curl_easy_init();
     struct curl_slist *headers = NULL;
@@ -154,8 +156,8 @@ ctl_http_again(const ctl_t *ctl)
 {
     static char text[512];
 
-    snprintf(text, sizeof(text), "; it may be done all the same: the same command with%s%s --key '%s' does not do it twice",
-             ctl->customer ? " --customer " : "", ctl->customer ? ctl->customer : "", ctl->key);
+    snprintf(text, sizeof(text), "; it may be done all the same: the same command with%s%s --key '%s' does not do it "
+             "twice", ctl->customer ? " --customer " : "", ctl->customer ? ctl->customer : "", ctl->key);
     return text;
 }
 
@@ -229,7 +231,8 @@ int
 ctl_http_refused(const ctl_t *ctl, const ctl_answer_t *answer)
 {
     const json_t *detail = json_object_get(answer->json, "detail"), *fault;
-    const char   *again = ctl->key != NULL && (answer->status == 409 || answer->status >= 500) ? ctl_http_again(ctl) : "";
+    bool          unknown = ctl->key != NULL && (answer->status == 409 || answer->status >= 500);
+    const char   *again = unknown ? ctl_http_again(ctl) : "";
     char         *text = NULL;
     size_t        len, i;
     FILE         *out;

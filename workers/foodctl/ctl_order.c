@@ -139,7 +139,8 @@ ctl_order_key(ctl_t *ctl)
 
     for (const char *c = ctl->key; c != NULL && *c != '\0'; c++) {
         if (*c < ' ' || *c > '~' || c - ctl->key >= FOODSVC_IDEMPOTENCY_MAX) {
-            ctl_misused("--key takes 1 to %d characters of ASCII, none of them a control character", FOODSVC_IDEMPOTENCY_MAX);
+            ctl_misused("--key takes 1 to %d characters of ASCII, none of them a control character",
+                        FOODSVC_IDEMPOTENCY_MAX);
             return false;
         }
     }

@@ -174,7 +174,10 @@ const ctl_command_t ctl_commands[] = {
     { "urls load", "FILE|NAME=URL...", 1, CTL_MAX_ARGS, { CTL_WORDS_FILE, CTL_WORDS_FILE },
       CTL_USES_MONGO | CTL_USES_REDIS | CTL_USES_JSON, ctl_load_options, "Writes the services' addresses to MongoDB.",
       "FILE has NAME=URL lines, an object {NAME: URL, ...}, or a list of documents {\"_id\": NAME, \"url\": URL}. All "
-      "is checked before anything is written. The services find a new address within 24 hours, with --flush at once.",
+      "is checked before anything is written. The services find a new address within 24 hours, with --flush at once.\n"
+      "Whether an address may be called is each service's own setting (nginx's foodsvc_partner_allow, the workers' "
+      "partner_allow), and not known here: one that may not is down in `foodctl health`, and the logs say that the "
+      "setting does not have its host.",
       "urls load " FOODSVC_CUSTOMER_SERVICE "=http://127.0.0.1:8002 --flush", ctl_urls_load },
     { "urls list", NULL, 0, 0, { 0 }, CTL_USES_MONGO | CTL_USES_JSON, ctl_no_options,
       "Lists the services' addresses in MongoDB.", NULL, NULL, ctl_urls_list },

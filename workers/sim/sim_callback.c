@@ -98,35 +98,43 @@ sim_job_again(void *arg, bool stopping)
     }
 }
 
+/* All or nothing: what lacks one of these could go without its key, or believe any certificate. */
+static bool
+sim_job_prepare(const sim_callback_t *callback, CURL *easy, const sim_job_t *job)
+{
+    const sim_conf_t *conf = &callback->sim->conf;
+
+    curl_easy_reset(easy);
+    return curl_easy_setopt(easy, CURLOPT_URL, job->url) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_POSTFIELDS, job->body) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(job->body)) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, callback->headers) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) conf->callback_timeout) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, sim_callback_ignore) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_PRIVATE, job) == CURLE_OK
+        /* the file alone: not beside the system's */
+        && (conf->ca_file == NULL || (curl_easy_setopt(easy, CURLOPT_CAINFO, conf->ca_file) == CURLE_OK
+                                      && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK));
+}
+
 static void
 sim_job_start(sim_callback_t *callback, sim_job_t *job)
 {
-    const sim_conf_t *conf = &callback->sim->conf;
-    CURL             *easy = callback->nidle ? callback->idle[--callback->nidle] : curl_easy_init();
+    CURL *easy = callback->nidle ? callback->idle[--callback->nidle] : curl_easy_init();
 
-    if (easy == NULL) {
+    if (easy == NULL || !sim_job_prepare(callback, easy, job)
+        || curl_multi_add_handle(callback->multi, easy) != CURLM_OK)
+    {
         worker_log(WORKER_LOG_ERROR, "out of memory: a callback waits");
+        curl_easy_cleanup(easy);
         sim_sched_in(callback->sim->sched, SIM_BACKOFF_LAST, sim_job_again, job);
         return;
     }
-    curl_easy_reset(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, job->url);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, job->body);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(job->body));
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, callback->headers);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) conf->callback_timeout);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, sim_callback_ignore);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, job);
-    if (conf->ca_file != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, conf->ca_file);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);       /* the file alone: not beside the system's */
-    }
     callback->active[callback->running++] = easy;
-    curl_multi_add_handle(callback->multi, easy);
 }
 
 static int64_t

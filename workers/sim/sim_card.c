@@ -2,10 +2,10 @@
  * The Credit Card Company.
  *
  * A request is taken with 202 and a transaction id, decided 5 to 20 s later (booked: a charge or a reimbursement
- * stands in the ledger, or the card was declined), and then the callback is made until it is taken. A request with a
+ * stands in the ledger, or it was declined), and then the callback is made until it is taken. A request with a
  * known Idempotency-Key gets the first answer again and books nothing; when its callback was taken already, it is
  * made again. A request without a key is a request of its own. A reimbursement needs a charge of the same order that
- * was booked and not given back yet; one that is still being decided counts as given back.
+ * was booked and not given back yet; one that is still being decided counts as given back, a declined one does not.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,11 +148,10 @@ sim_card_late(void *arg, bool stopping)
 static void
 sim_card_book_locked(sim_t *sim, sim_charge_t *charge)
 {
-    sim_fate_t fate = { SIM_FINE, 0 };
+    sim_fate_t fate = sim_rules_ask(sim->rules, charge->reimburse ? "card.refund" : "card.pay", charge->order_id,
+                                    sim_card_products_locked(sim, charge));
 
     charge->status = charge->reimburse ? FOODSVC_PAY_REIMBURSED : FOODSVC_PAY_PAID;
-    fate = charge->reimburse ? fate : sim_rules_ask(sim->rules, "card.pay", charge->order_id,
-                                                    sim_card_products_locked(sim, charge));
     if (fate.action == SIM_REFUSE) {
         charge->status = FOODSVC_PAY_FAILED;
     }
@@ -202,7 +201,7 @@ sim_card_balance_locked(const sim_t *sim, const char *order_id)
 
     for (const sim_charge_t *c = sim_map_get(&sim->charges, order_id); c != NULL; c = c->next) {
         if (c->reimburse) {
-            balance -= c->amount;
+            balance -= c->booked && c->status == FOODSVC_PAY_FAILED ? 0 : c->amount;
         } else if (c->booked && c->status == FOODSVC_PAY_PAID) {
             balance += c->amount;
         }

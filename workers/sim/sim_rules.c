@@ -24,7 +24,7 @@ static const sim_target_t sim_targets[] = {
     { "delivery.create", SIM_ON_CALL },   { "delivery.cancel", SIM_ON_CALL },  { "delivery.health", SIM_ON_CALL },
     { "kitchen.create", SIM_ON_CALL },    { "kitchen.health", SIM_ON_CALL },
     { "card.bill", SIM_ON_CALL },         { "card.reimburse", SIM_ON_CALL },   { "card.health", SIM_ON_CALL },
-    { "card.pay", SIM_ON_PAY },           { "card.callback", SIM_ON_MESSAGE },
+    { "card.pay", SIM_ON_PAY },           { "card.refund", SIM_ON_PAY },       { "card.callback", SIM_ON_MESSAGE },
     { "delivery.event", SIM_ON_MESSAGE }, { "kitchen.event", SIM_ON_MESSAGE },
     { "delivery.deliveryScheduled", SIM_ON_MESSAGE }, { "delivery.driverAvailable", SIM_ON_MESSAGE },
     { "delivery.inTransit", SIM_ON_MESSAGE },         { "delivery.delivered", SIM_ON_MESSAGE },

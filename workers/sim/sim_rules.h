@@ -50,7 +50,8 @@ typedef struct {
     "delivery.driverAvailable or kitchen.cookingMeal. Actions: drop (never sent), late[=5] (seconds more), " \
     "duplicate (sent twice), reorder (sent after the next stage), garbage and huge (a broken message goes " \
     "ahead of the right one).\n" \
-    "TARGET card.pay, action refuse: the card is not charged and the callback says paymentFailed.\n" \
+    "TARGET card.pay or card.refund, action refuse: the card is not charged, or the money not given back, and the " \
+    "callback says paymentFailed.\n" \
     "WHEN: a chance as 0.1, every=N, first=N, order=PREFIX (customer.*: of the customer's id), product=NAME " \
     "(customer.billing, deliveries, kitchen; the card company does not see products); several must all hold. " \
     "Action fine, in a rule ahead of others, makes an exception of them.\n" \
