@@ -4,11 +4,11 @@
 #     use Foodsvc::Stage;
 #     play('order');      # or play('payment')
 #
-# From then on a block needs neither config nor http_config, its requests show the API key, and these sections may be used
-# (a file that wants one in all of its blocks sets it in a preprocessor of its own, after play()):
+# From then on a block needs neither config nor http_config, its requests show the API key, and these sections may be
+# used (a file that wants one in all of its blocks sets it in a preprocessor of its own, after play()):
 #   role    another service for this block
-#   payment_service, customer_service    what is in the server{} that plays it, on $TEST_NGINX_RAND_PORT_1. Absent: nobody
-#               listens there.
+#   payment_service, customer_service    what is in the server{} that plays it, on $TEST_NGINX_RAND_PORT_1. Absent:
+#               nobody listens there.
 #   card_company, second    the same, on $TEST_NGINX_RAND_PORT_2
 #   service_urls    lines of foodsvc_service_url in place of those of the two services
 #   mongo, redis, amqp    a url in place of the real one; "away": of a server that is not there
@@ -116,7 +116,8 @@ sub http_config {
         keepalive 8;
     }
 END
-        ['amqp', $ENV{AMQP_URL}]), given($block, 'amqp_parameters', ''), given($block, 'api_keys', Digest::SHA::sha256_hex($KEY));
+        ['amqp', $ENV{AMQP_URL}]), given($block, 'amqp_parameters', ''),
+        given($block, 'api_keys', Digest::SHA::sha256_hex($KEY));
 
     my $settings = given($block, 'settings', '');
     $text .= "$settings\n";
