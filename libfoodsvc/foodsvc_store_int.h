@@ -4,6 +4,7 @@
  *   foodsvc_store.c           the pool, what an error means, ping, indexes
  *   foodsvc_store_uri.c       the URI and its defaults
  *   foodsvc_store_run.c       the protocol of foodsvc_store.h: read, decide, write under a condition, look again
+ *   foodsvc_store_group.c     the ops of a job, grouped by id, and their results
  *   foodsvc_store_read.c      a round's read, and the tokens of our writes
  *   foodsvc_store_bulk.c      one bulk of writes and what became of each
  *   foodsvc_store_orders.c    orders: insert, find, delete, list
@@ -157,6 +158,13 @@ struct foodsvc_store_job_s {
 
 /* Runs ops of any number through jobs of at most FOODSVC_STORE_BATCH; every op gets its result exactly once. */
 void foodsvc_store_run(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind, void **ops, size_t nops);
+
+/* --- foodsvc_store_group.c --- */
+
+/* Groups the job's ops by id; all groups are open. */
+void foodsvc_store_make_groups(foodsvc_store_job_t *job);
+/* Forgets what was decided, for another decision. */
+void foodsvc_store_undecide(foodsvc_store_job_t *job, foodsvc_store_group_t *group);
 /* The i-th op of a group. */
 void *foodsvc_store_op(const foodsvc_store_job_t *job, const foodsvc_store_group_t *group, size_t i);
 /* Gives all ops of an open group their result and closes it. */
@@ -169,11 +177,11 @@ void foodsvc_store_give_up(foodsvc_store_job_t *job, foodsvc_store_group_t *grou
 void foodsvc_store_unread(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const char *err);
 /* foodsvc_store_give_up() for all that are open. */
 void foodsvc_store_give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const char *err);
-/* A short random pause before the round of that number, that keeps those apart who fight for one document. */
-void foodsvc_store_pause(unsigned round);
 
 /* --- foodsvc_store_read.c --- */
 
+/* A short random pause before the round of that number, that keeps those apart who fight for one document. */
+void foodsvc_store_pause(unsigned round);
 /*
  * Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open.
  */

@@ -4,8 +4,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "foodsvc_store_int.h"
 #include "foodsvc_time.h"
+
+#define PAUSE_MAX_MS    32
 
 static bool revs_of(const bson_t *doc, bson_iter_t *list)
 {
@@ -165,6 +168,18 @@ static bool owes_look(const foodsvc_store_job_t *job)
         }
     }
     return false;
+}
+
+void foodsvc_store_pause(unsigned round)
+{
+    unsigned         max = round < 5 ? 1u << round : PAUSE_MAX_MS;
+    struct timespec  ts;
+
+    /* The clock's low digits are random enough to keep two threads apart. */
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_nsec = (long) ((unsigned long) ts.tv_nsec * 2654435761UL % (max * 1000000UL));
+    ts.tv_sec = 0;
+    nanosleep(&ts, NULL);
 }
 
 /*

@@ -21,108 +21,10 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "foodsvc_store_int.h"
 #include "foodsvc_time.h"
 
 #define ROUNDS          24
-#define PAUSE_MAX_MS    32
-
-/* --- groups --- */
-
-static int compare_sorted(const void *a, const void *b)
-{
-    const foodsvc_store_sorted_t  *left = a, *right = b;
-    int                            order = strcmp(left->id, right->id);
-
-    return order != 0 ? order : (left->op > right->op) - (left->op < right->op);
-}
-
-static void make_groups(foodsvc_store_job_t *job)
-{
-    foodsvc_store_group_t  *group = NULL;
-    size_t                  i;
-
-    for (i = 0; i < job->nops; i++) {
-        job->sorted[i].id = *(const char **) job->ops[i];
-        job->sorted[i].op = i;
-    }
-    qsort(job->sorted, job->nops, sizeof(job->sorted[0]), compare_sorted);
-    for (i = 0; i < job->nops; i++) {
-        if (group == NULL || strcmp(group->id, job->sorted[i].id) != 0) {
-            group = &job->groups[job->ngroups++];
-            group->id = job->sorted[i].id;
-            group->first = i;
-            group->open = true;
-        }
-        group->count++;
-    }
-    job->nopen = job->ngroups;
-}
-
-void *foodsvc_store_op(const foodsvc_store_job_t *job, const foodsvc_store_group_t *group, size_t i)
-{
-    return job->ops[job->sorted[group->first + i].op];
-}
-
-static void drop_decision(foodsvc_store_job_t *job, foodsvc_store_group_t *group)
-{
-    if (group->filter != NULL) {
-        bson_destroy(group->filter);
-        group->filter = NULL;
-    }
-    if (group->write != NULL) {
-        bson_destroy(group->write);
-        group->write = NULL;
-    }
-    if (group->subject != NULL) {
-        job->kind->free(group->subject);
-        group->subject = NULL;
-    }
-    group->kind = FOODSVC_STORE_NO_WRITE;
-}
-
-void foodsvc_store_settle(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
-    const char *err)
-{
-    size_t  i;
-
-    for (i = 0; i < group->count; i++) {
-        job->kind->result(job, group, i, rc, err);
-    }
-    drop_decision(job, group);
-    group->open = false;
-    job->nopen--;
-}
-
-void foodsvc_store_give_up(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_store_rc_e rc,
-    const char *err)
-{
-    if (group->maybe || group->look) {
-        rc = FOODSVC_STORE_UNKNOWN;
-    }
-    foodsvc_store_settle(job, group, rc, err);
-}
-
-void foodsvc_store_unread(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const char *err)
-{
-    if (foodsvc_no_memory(err)) {
-        foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, err);
-    } else {
-        foodsvc_store_settle(job, group, FOODSVC_STORE_UNREADABLE, err);
-    }
-}
-
-void foodsvc_store_give_up_all(foodsvc_store_job_t *job, foodsvc_store_rc_e rc, const char *err)
-{
-    size_t  i;
-
-    for (i = 0; i < job->ngroups; i++) {
-        if (job->groups[i].open) {
-            foodsvc_store_give_up(job, &job->groups[i], rc, err);
-        }
-    }
-}
 
 /* --- writing --- */
 
@@ -225,18 +127,6 @@ static void write_all(foodsvc_store_job_t *job, char err[FOODSVC_ERR])
 
 /* --- the rounds --- */
 
-void foodsvc_store_pause(unsigned round)
-{
-    unsigned         max = round < 5 ? 1u << round : PAUSE_MAX_MS;
-    struct timespec  ts;
-
-    /* The clock's low digits are random enough to keep two threads apart. */
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_nsec = (long) ((unsigned long) ts.tv_nsec * 2654435761UL % (max * 1000000UL));
-    ts.tv_sec = 0;
-    nanosleep(&ts, NULL);
-}
-
 static void run_rounds(foodsvc_store_job_t *job)
 {
     char      err[FOODSVC_ERR] = "";
@@ -254,7 +144,7 @@ static void run_rounds(foodsvc_store_job_t *job)
             return;
         }
         for (i = 0; i < job->ngroups; i++) {
-            drop_decision(job, &job->groups[i]);
+            foodsvc_store_undecide(job, &job->groups[i]);
             job->groups[i].seen = job->groups[i].ours = false;
         }
         job->unread = round == 0 && job->kind->write_first;
@@ -293,7 +183,7 @@ static void run_job(foodsvc_store_t *store, const foodsvc_store_job_kind_t *kind
     job->nops = nops;
     foodsvc_uuid_v4(&rev);
     memcpy(&job->rev, rev.bytes + 8, sizeof(job->rev));
-    make_groups(job);
+    foodsvc_store_make_groups(job);
     if (!foodsvc_store_begin(store, &job->call, err)) {
         foodsvc_store_give_up_all(job, FOODSVC_STORE_UNAVAILABLE, err);
         free(job);
