@@ -155,6 +155,13 @@ class Run:
             self.world.down()
 
 
+def end_once(number, _):
+    """Make passes on what its group got already: a second signal must not end the cleaning up."""
+    for other in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main():
     """Returns the exit status."""
     breaking = os.environ.get("BREAK") or None
@@ -172,13 +179,11 @@ def main():
     rate = number("RATE", RATE, float, 1, 1000)
     if check:
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, end_once)
     os.umask(0o077)
     return Run(seed, int(minutes * 60), rate, breaking).run()
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())
