@@ -256,6 +256,20 @@ bool foodsvc_store_copy(bson_t *to, const char *name, const bson_t *from, const 
     return bson_iter_init_find(&iter, from, key) && bson_append_iter(to, name, -1, &iter);
 }
 
+void foodsvc_store_note_bad(foodsvc_store_bad_t bad[FOODSVC_STORE_BAD], size_t *nbad, const bson_t *doc,
+    const char *why)
+{
+    foodsvc_store_bad_t  *one = &bad[*nbad];
+    bson_iter_t           iter;
+
+    if (*nbad < FOODSVC_STORE_BAD) {
+        (*nbad)++;
+        snprintf(one->id, sizeof(one->id), "%s",
+            bson_iter_init_find(&iter, doc, "_id") && BSON_ITER_HOLDS_UTF8(&iter) ? bson_iter_utf8(&iter, NULL) : "?");
+        foodsvc_store_say(one->why, why);
+    }
+}
+
 bool foodsvc_store_same(bson_t *filter, const bson_t *doc, const char *key)
 {
     bson_iter_t  iter;

@@ -49,6 +49,14 @@ typedef enum {
 
 const char *foodsvc_store_rc_name(foodsvc_store_rc_e rc);
 
+/* A document that a page left out, since it can't be read. */
+typedef struct {
+    char id[FOODSVC_UUID_TEXT + 1];     /* cut; "?" when it is no text */
+    char why[FOODSVC_ERR];
+} foodsvc_store_bad_t;
+
+#define FOODSVC_STORE_BAD   16      /* the most of them that a page names */
+
 #define FOODSVC_STORE_BATCH 256     /* the most ops that a call takes */
 #define FOODSVC_STORE_CLAIM 3600000 /* ms: the longest claim */
 
@@ -122,6 +130,8 @@ typedef struct {
     foodsvc_order_t   **orders;             /* out: owned by the caller (foodsvc_store_page_clear) */
     size_t              norders;
     size_t              skipped;
+    foodsvc_store_bad_t bad[FOODSVC_STORE_BAD];     /* out: the first of those that were skipped */
+    size_t              nbad;
     bson_t             *next;               /* out: NULL on the last page; owned by the caller */
     foodsvc_store_rc_e  rc;
     char                err[FOODSVC_ERR];
@@ -190,6 +200,8 @@ typedef struct {
     foodsvc_payment_t **payments;           /* out: owned by the caller (foodsvc_store_due_clear); NULL unless OK */
     size_t              npayments;
     size_t              skipped;            /* out: unreadable documents, of which err tells the last one's fault */
+    foodsvc_store_bad_t bad[FOODSVC_STORE_BAD];     /* out: the first of them */
+    size_t              nbad;
     foodsvc_store_rc_e  rc;
     char                err[FOODSVC_ERR];
 } foodsvc_store_due_t;

@@ -98,6 +98,7 @@ static bool due_read(foodsvc_store_call_t *call, const due_question_t *question,
         }
         payment = foodsvc_payment_from_bson(doc, due->err);
         if (payment == NULL) {
+            foodsvc_store_note_bad(due->bad, &due->nbad, doc, due->err);
             due->skipped++;
         } else {
             due->payments[due->npayments++] = payment;
@@ -118,7 +119,7 @@ static void due_find(foodsvc_store_t *store, const due_question_t *question, foo
 {
     foodsvc_store_call_t  call;
 
-    due->npayments = due->skipped = 0;
+    due->npayments = due->skipped = due->nbad = 0;
     due->next = 0;
     due->rc = FOODSVC_STORE_OK;
     due->err[0] = '\0';

@@ -76,6 +76,9 @@ foodsvc_store_rc_e foodsvc_store_indexes(foodsvc_store_call_t *call, char err[FO
 void foodsvc_store_say(char err[FOODSVC_ERR], const char *text);
 /* Appends the member `key` of `from` as it is, as `name`. False: there is none, or no memory. */
 bool foodsvc_store_copy(bson_t *to, const char *name, const bson_t *from, const char *key);
+/* Adds what can't be read to the list, as long as there is room. */
+void foodsvc_store_note_bad(foodsvc_store_bad_t bad[FOODSVC_STORE_BAD], size_t *nbad, const bson_t *doc,
+    const char *why);
 /* Appends the condition that `key` still is what it is in doc, its absence included. */
 bool foodsvc_store_same(bson_t *filter, const bson_t *doc, const char *key);
 

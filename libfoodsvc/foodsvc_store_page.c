@@ -86,6 +86,7 @@ static bool page_take(const foodsvc_store_paging_t *paging, foodsvc_store_page_t
         return page_no_memory(page);
     }
     if (place == NULL) {
+        foodsvc_store_note_bad(page->bad, &page->nbad, doc, "a field that an index has is a list");
         page->skipped++;
         return true;
     }
@@ -103,6 +104,7 @@ static bool page_take(const foodsvc_store_paging_t *paging, foodsvc_store_page_t
         return page_no_memory(page);
     }
     if (order == NULL) {
+        foodsvc_store_note_bad(page->bad, &page->nbad, doc, err);
         page->skipped++;
     } else {
         page->orders[page->norders++] = order;
@@ -146,7 +148,7 @@ void foodsvc_store_page_run(foodsvc_store_t *store, const foodsvc_store_paging_t
     mongoc_collection_t  *orders;
     bool                  no_index = false;
 
-    page->norders = page->skipped = 0;
+    page->norders = page->skipped = page->nbad = 0;
     page->next = NULL;
     page->err[0] = '\0';
     if (page->limit < 1 || page->limit > 1000) {

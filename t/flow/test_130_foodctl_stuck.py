@@ -15,7 +15,7 @@ def stuck(*options):
     result = run("stuck", "--json", *options)
     assert result.stderr == "", result
     answer = json.loads(result.stdout)
-    assert result.returncode == (1 if answer["orders"] or answer["payments"] else 0)
+    assert result.returncode == (1 if answer["orders"] or answer["payments"] or answer["unreadable"] else 0)
     return [{one["id"]: one for one in answer[kind]} for kind in ("orders", "payments")]
 
 
@@ -111,6 +111,20 @@ def test_a_payment_that_is_not_asked_for_again(system):
         assert not stuck()[1][one]["stale"]
     finally:
         system.db.payments.delete_one({"_id": one})
+
+
+def test_documents_that_nobody_can_read(system, stored):
+    order_id = stored("created", ago(minutes=5), items=5)
+    system.db.payments.insert_one({"_id": (payment := str(uuid.uuid4())), "status": "pending", "created": ago(minutes=5),
+                                   "metadata": 5})
+    try:
+        bad_ones = json.loads(run("stuck", "--json").stdout)["unreadable_documents"]
+        assert {"kind": "order", "id": order_id, "reason": "items is of another type"} in bad_ones
+        assert payment in [one["id"] for one in bad_ones if one["kind"] == "payment"]
+        shown = run("stuck")
+        assert shown.returncode == 1 and f"order    {order_id}  ?                  ?     cannot be read: items" in shown.stdout
+    finally:
+        system.db.payments.delete_one({"_id": payment})
 
 
 def test_the_limit_is_told(stored):

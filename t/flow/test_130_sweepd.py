@@ -174,6 +174,18 @@ def test_a_clean_stop_between_two_debts_leaves_no_claim(system, partners, sweepd
     assert "claim" not in system.doc(order_id)
 
 
+def test_an_order_that_nobody_can_read_is_told_once(system, partners, sweepd, without_orderd):
+    bad = stored(system, "paymentPaid", owes_since=now() - datetime.timedelta(seconds=60), items=5)
+    try:
+        one = sweepd()
+        wait_for(lambda: one.lines("a document can't be read, nobody does what it owes", bad), what="the log")
+        good = stored(system, "paymentPaid")            # sweeps go on
+        system.wait_status(good, "deliveryScheduled", 20)
+        assert len(one.lines("a document can't be read, nobody does what it owes", bad)) == 1
+    finally:
+        system.db.orders.delete_one({"_id": bad})
+
+
 def test_indexes_that_could_not_be_made_at_the_start_are_made_when_mongodb_is_back(system, sweepd):
     system.db.idempotency_keys.drop_indexes()
     make("stop-mongo")

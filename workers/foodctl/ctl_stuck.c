@@ -32,7 +32,7 @@ typedef struct {
     const ctl_t     *ctl;
     foodsvc_store_t *store;
     int64_t          now;
-    json_t          *orders, *payments;
+    json_t          *orders, *payments, *bad;
     bool             more;              /* --limit left some out */
     size_t           unreadable;
 } ctl_stuck_t;
@@ -58,6 +58,16 @@ ctl_stuck_one(const ctl_stuck_t *stuck, const char *id, const char *status, int6
 
     return json_pack("{s:s, s:s, s:s, s:I}", "id", id, "status", status, "since", foodsvc_time_format(since, text),
                      "age", (json_int_t) (stuck->now > since ? (stuck->now - since) / 1000 : 0));
+}
+
+/* Documents that nobody can read, and so nobody serves. */
+static void
+ctl_stuck_add_bad(ctl_stuck_t *stuck, const char *kind, const foodsvc_store_bad_t *bad, size_t nbad)
+{
+    for (size_t i = 0; i < nbad; i++) {
+        json_array_append_new(stuck->bad, json_pack("{s:s, s:s, s:s}", "kind", kind, "id", bad[i].id, "reason",
+                                                    bad[i].why));
+    }
 }
 
 /* --- orders --- */
@@ -151,6 +161,7 @@ ctl_stuck_pages(ctl_stuck_t *stuck, const foodsvc_store_owing_t *owing)
             ctl_stuck_judge(stuck, page.orders[i]);
         }
         stuck->unreadable += page.skipped;
+        ctl_stuck_add_bad(stuck, "order", page.bad, page.nbad);
         seen += page.norders + page.skipped;
         next = page.next;
         page.next = NULL;
@@ -240,6 +251,7 @@ ctl_stuck_due(ctl_stuck_t *stuck, int seconds, void (*find)(foodsvc_store_t *, f
             add(stuck, due.payments[i]);
         }
         stuck->unreadable += due.skipped;
+        ctl_stuck_add_bad(stuck, "payment", due.bad, due.nbad);
         stuck->more = stuck->more || due.npayments + due.skipped == FOODSVC_STORE_DUE;
         foodsvc_store_due_clear(&due);
     }
@@ -298,17 +310,26 @@ ctl_stuck_rows(const ctl_stuck_t *stuck, const char *kind, const json_t *list)
 static int
 ctl_stuck_print(const ctl_stuck_t *stuck)
 {
-    size_t norders = json_array_size(stuck->orders), npayments = json_array_size(stuck->payments);
+    size_t        norders = json_array_size(stuck->orders), npayments = json_array_size(stuck->payments), i;
+    const json_t *one;
 
     if (stuck->ctl->json) {
-        ctl_print_json_new(json_pack("{s:O, s:O, s:b, s:I}", "orders", stuck->orders, "payments", stuck->payments,
-                                     "more", stuck->more, "unreadable", (json_int_t) stuck->unreadable));
+        ctl_print_json_new(json_pack("{s:O, s:O, s:b, s:I, s:O}", "orders", stuck->orders, "payments", stuck->payments,
+                                     "more", stuck->more, "unreadable", (json_int_t) stuck->unreadable,
+                                     "unreadable_documents", stuck->bad));
     } else {
-        if (norders + npayments > 0) {
+        if (norders + npayments + stuck->unreadable > 0) {
             printf("%-7s  %-36s  %-17s  AGE   WHY\n", "KIND", "ORDER", "STATUS");
         }
         ctl_stuck_rows(stuck, "order", stuck->orders);
         ctl_stuck_rows(stuck, "payment", stuck->payments);
+        json_array_foreach(stuck->bad, i, one) {
+            printf("%-7s  ", json_string_value(json_object_get(one, "kind")));
+            ctl_print_text(json_string_value(json_object_get(one, "id")), 36);
+            printf("  %-17s  %-4s  cannot be read: ", "?", "?");
+            ctl_print_text(json_string_value(json_object_get(one, "reason")), 0);
+            putchar('\n');
+        }
         if (stuck->unreadable > 0) {
             printf("documents that cannot be read: %zu\n", stuck->unreadable);
         }
@@ -316,7 +337,7 @@ ctl_stuck_print(const ctl_stuck_t *stuck)
                npayments == 1 ? "payment" : "payments",
                stuck->more ? "; there may be more: --limit N looks further" : "");
     }
-    return norders + npayments > 0 ? CTL_FAILED : CTL_OK;
+    return norders + npayments + stuck->unreadable > 0 ? CTL_FAILED : CTL_OK;
 }
 
 int
@@ -330,6 +351,7 @@ ctl_stuck(ctl_t *ctl)
     }
     stuck.orders = json_array();
     stuck.payments = json_array();
+    stuck.bad = json_array();
     code = ctl_stuck_orders(&stuck);
     if (code == CTL_OK) {
         code = ctl_stuck_due(&stuck, AGE_OUTBOX, foodsvc_store_outbox_due, ctl_stuck_add_event);
@@ -342,6 +364,7 @@ ctl_stuck(ctl_t *ctl)
     }
     json_decref(stuck.orders);
     json_decref(stuck.payments);
+    json_decref(stuck.bad);
     foodsvc_store_close(stuck.store);
     return code;
 }

@@ -111,6 +111,7 @@ static void look(sweepd_t *sweepd, bool ahead)
     foodsvc_store_payments_pending(sweepd->servers.store, &due);
     worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
     if (due.rc == FOODSVC_STORE_OK) {
+        patience_report(&sweepd->patience, "payment", due.bad, due.nbad);
         look_at(sweepd, &due, before);
         foodsvc_store_due_clear(&due);
         sweepd->overdue_after[ahead] = due.next;

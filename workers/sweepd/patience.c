@@ -3,6 +3,7 @@
 
 #include "foodsvc_time.h"
 #include "sweepd.h"
+#include "worker_log.h"
 
 
 static size_t slot_of(const char *id)
@@ -49,5 +50,17 @@ void patience_forget(patience_t *patience, const char *id)
 
     if (strcmp(slot->id, id) == 0) {
         slot->id[0] = '\0';
+    }
+}
+
+
+void patience_report(patience_t *patience, const char *what, const foodsvc_store_bad_t *bad, size_t nbad)
+{
+    for (size_t i = 0; i < nbad; i++) {
+        if (patience_left(patience, bad[i].id, PATIENCE_BAD) == 0) {
+            patience_wait(patience, bad[i].id, PATIENCE_BAD, REPORT_FIRST, REPORT_LAST);
+            worker_log(WORKER_LOG_WARN, "a document can't be read, nobody does what it owes",
+                       worker_text(what, bad[i].id), worker_text("reason", bad[i].why));
+        }
     }
 }

@@ -169,10 +169,7 @@ static size_t look_for(sweepd_t *sweepd, bool ahead, size_t room)
         return 0;
     }
     room -= due.npayments + due.skipped;
-    if (due.skipped > 0) {
-        worker_log(WORKER_LOG_WARN, "payments can't be read", worker_int("payments", due.skipped),
-                   worker_text("reason", due.err));
-    }
+    patience_report(&sweepd->patience, "payment", due.bad, due.nbad);
     for (size_t i = 0; i < due.npayments; i++) {
         relay_begin(sweepd, due.payments[i]);
         due.payments[i] = NULL;

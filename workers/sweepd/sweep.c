@@ -112,10 +112,7 @@ static bool sweep_page(sweepd_t *sweepd, const foodsvc_store_owing_t *owing, bso
         }
         return false;
     }
-    if (page.skipped > 0) {
-        worker_log(WORKER_LOG_WARN, "orders can't be read", worker_text("status", foodsvc_status_name(owing->status)),
-                   worker_int("orders", page.skipped));
-    }
+    patience_report(&sweepd->patience, "order", page.bad, page.nbad);
     while (i < page.norders && room(sweepd)) {
         consider(sweepd, page.orders[i++], owing->unmarked);
     }

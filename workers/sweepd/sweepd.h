@@ -48,6 +48,7 @@ typedef struct {
 #define PATIENCE_SLOTS  16384
 #define PATIENCE_EVENT  (-1)
 #define PATIENCE_PAYMENT  (-2)
+#define PATIENCE_BAD    (-3)        /* a document that can't be read */
 #define REPORT_FIRST    60000       /* ms between two lines about what only a person can mend, first and at most */
 #define REPORT_LAST     86400000
 
@@ -120,6 +121,9 @@ int64_t patience_left(const patience_t *patience, const char *id, int state);
 /* It was in vain: it waits `first` ms, twice as long each time, at most `last`. */
 void patience_wait(patience_t *patience, const char *id, int state, int64_t first, int64_t last);
 void patience_forget(patience_t *patience, const char *id);
+
+/* Logs the documents that a page left out, each at growing distances. */
+void patience_report(patience_t *patience, const char *what, const foodsvc_store_bad_t *bad, size_t nbad);
 
 /* --- work.c --- */
 bool work_exists(const sweepd_t *sweepd, const char *id);
