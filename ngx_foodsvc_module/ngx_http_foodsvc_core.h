@@ -130,6 +130,8 @@ void ngx_http_foodsvc_post(ngx_http_foodsvc_ctx_t *ctx, ngx_event_handler_pt han
 void ngx_http_foodsvc_reply_now(ngx_http_foodsvc_ctx_t *ctx);
 /* ngx_http_foodsvc_idempotency.c: the request dies, or waits no longer. */
 void ngx_http_foodsvc_idempotent_forget(ngx_http_foodsvc_ctx_t *ctx);
+/* The answer could not be made: what is sent instead is not what repeats get. */
+void ngx_http_foodsvc_idempotent_unkeep(ngx_http_foodsvc_ctx_t *ctx);
 void ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx);
 
 /* --- ngx_http_foodsvc_address.c --- */

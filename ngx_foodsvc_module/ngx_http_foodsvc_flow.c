@@ -37,7 +37,7 @@ void
 ngx_http_foodsvc_flow_no_memory(ngx_http_foodsvc_ctx_t *ctx)
 {
     ngx_log_error(NGX_LOG_CRIT, ctx->request->connection->log, 0, "foodsvc: out of memory");
-    ngx_http_foodsvc_reply_detail(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR, "Internal Server Error");
+    ngx_http_foodsvc_reply_no_memory(ctx);
 }
 
 

@@ -283,6 +283,15 @@ ngx_http_foodsvc_idempotent_keep(ngx_http_foodsvc_ctx_t *ctx)
 }
 
 
+void
+ngx_http_foodsvc_idempotent_unkeep(ngx_http_foodsvc_ctx_t *ctx)
+{
+    if (ctx->idempotent) {
+        ctx->idempotent->keep = 0;
+    }
+}
+
+
 /* Nobody waits for it: when it fails, the lease runs out by itself. */
 static void
 ngx_http_foodsvc_idempotent_release(const char *id, int64_t until)

@@ -119,6 +119,8 @@ void ngx_http_foodsvc_reply_copy(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status,
 /* {"detail": "..."}; printf's format. */
 void ngx_http_foodsvc_reply_detail(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* 500, and a repeat of the request does not get this answer. */
+void ngx_http_foodsvc_reply_no_memory(ngx_http_foodsvc_ctx_t *ctx);
 /* 422 with the faults (500 when they ran out of memory); clears them. */
 void ngx_http_foodsvc_reply_faults(ngx_http_foodsvc_ctx_t *ctx, foodsvc_faults_t *faults);
 /* Retry-After, for an answer that follows. */

@@ -7,7 +7,6 @@
 
 static void ngx_http_foodsvc_reply_send(ngx_event_t *ev);
 static ngx_uint_t ngx_http_foodsvc_reply_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, off_t len);
-static void ngx_http_foodsvc_no_memory(ngx_http_foodsvc_ctx_t *ctx);
 
 
 void
@@ -39,7 +38,7 @@ ngx_http_foodsvc_reply_copy(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, cons
 
     p = ngx_pnalloc(ctx->request->pool, len + more);
     if (p == NULL) {
-        ngx_http_foodsvc_no_memory(ctx);
+        ngx_http_foodsvc_reply_no_memory(ctx);
         return;
     }
 
@@ -69,7 +68,7 @@ ngx_http_foodsvc_reply_detail(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, co
 
     body = foodsvc_json_detail(text);
     if (body == NULL) {
-        ngx_http_foodsvc_no_memory(ctx);
+        ngx_http_foodsvc_reply_no_memory(ctx);
         return;
     }
 
@@ -86,7 +85,7 @@ ngx_http_foodsvc_reply_faults(ngx_http_foodsvc_ctx_t *ctx, foodsvc_faults_t *fau
     foodsvc_faults_clear(faults);
 
     if (body == NULL) {
-        ngx_http_foodsvc_no_memory(ctx);
+        ngx_http_foodsvc_reply_no_memory(ctx);
         return;
     }
 
@@ -114,7 +113,7 @@ ngx_http_foodsvc_retry_after(ngx_http_foodsvc_ctx_t *ctx)
 
     p = ngx_pnalloc(ctx->request->pool, NGX_INT_T_LEN);
     if (p == NULL) {
-        ngx_http_foodsvc_no_memory(ctx);
+        ngx_http_foodsvc_reply_no_memory(ctx);
         return;
     }
 
@@ -122,7 +121,7 @@ ngx_http_foodsvc_retry_after(ngx_http_foodsvc_ctx_t *ctx)
     value.len = ngx_sprintf(p, "%ui", ctx->conf->retry_after) - p;
 
     if (ngx_http_foodsvc_header(ctx->request, "Retry-After", &value) != NGX_OK) {
-        ngx_http_foodsvc_no_memory(ctx);
+        ngx_http_foodsvc_reply_no_memory(ctx);
     }
 }
 
@@ -213,10 +212,12 @@ ngx_http_foodsvc_reply_error_page(ngx_http_foodsvc_ctx_t *ctx)
 }
 
 
-static void
-ngx_http_foodsvc_no_memory(ngx_http_foodsvc_ctx_t *ctx)
+void
+ngx_http_foodsvc_reply_no_memory(ngx_http_foodsvc_ctx_t *ctx)
 {
     static char  body[] = "{\"detail\":\"Internal Server Error\"}";
+
+    ngx_http_foodsvc_idempotent_unkeep(ctx);
 
     if (ngx_http_foodsvc_reply_begin(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR, sizeof(body) - 1)) {
         ctx->buf.pos = (u_char *) body;
@@ -238,7 +239,7 @@ ngx_http_foodsvc_reply_begin(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t status, off
     if (status == NGX_HTTP_UNAUTHORIZED
         && ngx_http_foodsvc_header(ctx->request, "WWW-Authenticate", &scheme) != NGX_OK)
     {
-        ngx_http_foodsvc_no_memory(ctx);
+        ngx_http_foodsvc_reply_no_memory(ctx);
         return 0;
     }
 
