@@ -13,10 +13,14 @@
 
 static ngx_int_t ngx_http_foodsvc_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_foodsvc_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_foodsvc_init_failed(void);
 static void ngx_http_foodsvc_exit_process(ngx_cycle_t *cycle);
 static void *ngx_http_foodsvc_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_foodsvc_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_foodsvc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
+
+/* ms before a worker that can't start is followed by another one */
+#define NGX_HTTP_FOODSVC_INIT_PAUSE  500
 
 #define NGX_HTTP_FOODSVC_ANYWHERE  NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
 
@@ -265,10 +269,26 @@ ngx_http_foodsvc_init_process(ngx_cycle_t *cycle)
         || ngx_http_foodsvc_publisher_init_process(cycle, &mcf->publisher) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "foodsvc: this worker could not start its adapters");
-        return NGX_ERROR;
+        return ngx_http_foodsvc_init_failed();
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * An init_process that fails ends the worker with a status after which nginx's master starts no other. What was missing
+ * here, memory, a thread or a descriptor, may be there again soon: the worker ends as one that crashed, and is followed.
+ */
+static ngx_int_t
+ngx_http_foodsvc_init_failed(void)
+{
+    if (ngx_process == NGX_PROCESS_SINGLE) {
+        return NGX_ERROR;
+    }
+
+    ngx_msleep(NGX_HTTP_FOODSVC_INIT_PAUSE);
+    _exit(EXIT_FAILURE);
 }
 
 

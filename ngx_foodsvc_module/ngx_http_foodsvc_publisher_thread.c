@@ -312,15 +312,12 @@ ngx_http_foodsvc_publisher_turn(ngx_http_foodsvc_publisher_thread_t *t)
 void *
 ngx_http_foodsvc_publisher_run(void *publisher)
 {
-    uint64_t                              stop_at;
-    ngx_uint_t                            stop;
-    ngx_http_foodsvc_publisher_thread_t  *t;
+    uint64_t                                     stop_at;
+    ngx_uint_t                                   stop;
+    ngx_http_foodsvc_publisher_thread_t         *t;
+    static ngx_http_foodsvc_publisher_thread_t   state;     /* the process has one; nothing that it could lack */
 
-    t = calloc(1, sizeof(ngx_http_foodsvc_publisher_thread_t));
-    if (t == NULL) {
-        return NULL;    /* the ops' timers answer */
-    }
-
+    t = &state;
     t->shared = publisher;
     t->seed = (unsigned int) getpid() ^ (unsigned int) ngx_http_foodsvc_publisher_now();
     ngx_queue_init(&t->waiting);
@@ -351,8 +348,6 @@ ngx_http_foodsvc_publisher_run(void *publisher)
     ngx_http_foodsvc_publisher_abandon(t, &t->checks);
     ngx_http_foodsvc_publisher_abandon(t, &t->checking);
     ngx_http_foodsvc_publisher_give(t);
-
-    free(t);
 
     return NULL;
 }
