@@ -283,12 +283,14 @@ ctl_drop_all(ctl_deads_t *deads)
 {
     const ctl_t *ctl = deads->ctl;
     bool         settled;
+    size_t       ndone = 0;
 
     for (size_t i = 0; i < deads->n; i++) {
         ctl_dead_t *dead = &deads->all[i];
 
         dead->done = dead->chosen
                      && amqp_basic_ack(deads->amqp->state, WORKER_AMQP_CHANNEL, dead->message.tag, 0) == AMQP_STATUS_OK;
+        ndone += dead->done;
     }
     settled = ctl_redrive_settled(deads);
     ctl_dead_release(deads);
@@ -296,6 +298,9 @@ ctl_drop_all(ctl_deads_t *deads)
         return ctl_amqp_lost(ctl);
     }
     ctl_redrive_report(deads, "dropped");
+    if (ndone < deads->nchosen) {
+        return ctl_amqp_lost(ctl);
+    }
     ctl_dead_note(deads);
     return CTL_OK;
 }

@@ -78,6 +78,15 @@ static bool room(sweepd_t *sweepd)
 }
 
 
+static void begin_anew(bson_t **place)
+{
+    if (*place) {
+        bson_destroy(*place);
+        *place = NULL;
+    }
+}
+
+
 /* Where the walk goes on: behind the last order that was considered. */
 static void go_on(const foodsvc_store_owing_t *owing, foodsvc_store_page_t *page, size_t considered, bson_t **place)
 {
@@ -90,9 +99,7 @@ static void go_on(const foodsvc_store_owing_t *owing, foodsvc_store_page_t *page
     } else {
         return;
     }
-    if (*place) {
-        bson_destroy(*place);
-    }
+    begin_anew(place);
     *place = next;
 }
 
@@ -109,6 +116,7 @@ static bool sweep_page(sweepd_t *sweepd, const foodsvc_store_owing_t *owing, bso
         if (page.rc != FOODSVC_STORE_UNAVAILABLE) {
             worker_log(WORKER_LOG_WARN, "orders that owe something can't be looked for",
                        worker_text("reason", page.err));
+            begin_anew(place);      /* it may be what was refused */
         }
         return false;
     }
