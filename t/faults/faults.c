@@ -5,14 +5,18 @@
  * call that calls.h lists here first (ld --wrap). The tests steer it from outside, without a restart, through the file
  * FOODSVC_FAULTS/PROGRAM, which each process maps when it starts and a fork inherits:
  *
- *   armed           calls are counted, from 1; each is noted in `log` with its place in the code
- *   first, last     the calls that fail; 0: none does
- *   failed          how many have failed, and which was the first of them
+ *   armed           calls are counted; each is noted in `log` with its place in the code and the way that led there
+ *   way, nth        of the calls that come this way the one that fails, from 1; 0: none does
+ *   failed          whether it has, and which it was
  *
- * All threads count together. Without the variable or the file every call goes through.
+ * A way is a sum over the return addresses in the program or library itself, so it is the same in each process of it.
+ * Naming a call by its way, not by its number, hits it also where other threads and timers call in between.
+ *
+ * All threads count together. Without the variable every call goes through.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -51,19 +55,22 @@
 
 #define NAME    40
 #define LOG     32768
+#define DEPTH   48
 
-/* test_faults.py knows this layout */
+/* conftest.py knows this layout */
 typedef struct {
-    _Atomic uint64_t    armed, calls, first, last, failed;
-    uint64_t            failed_at, failed_place;
+    _Atomic uint64_t    armed, calls, way, nth, came, failed;
+    uint64_t            failed_place;
     char                failed_name[NAME];
     struct {
         uint64_t        place;      /* in the program or library, as addr2line wants it */
+        uint64_t        way;
         char            name[NAME];
     } log[LOG];
 } shared_t;
 
 extern const char  __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char  _end[] __attribute__((visibility("hidden")));
 static shared_t   *shared;
 
 __attribute__((constructor))
@@ -71,17 +78,19 @@ static void map_shared(void)
 {
     const char *folder = getenv("FOODSVC_FAULTS");
     char        path[512];
-    void       *memory;
+    void       *memory, *frame;
     int         fd;
 
     if (folder == NULL) {
         return;
     }
     snprintf(path, sizeof(path), "%s/%s", folder, program_invocation_short_name);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        return;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof(shared_t)) != 0) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        exit(EXIT_FAILURE);
     }
+    backtrace(&frame, 1);       /* loads what it needs */
     memory = mmap(NULL, sizeof(shared_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (memory != MAP_FAILED) {
@@ -89,26 +98,43 @@ static void map_shared(void)
     }
 }
 
+/* Frames of libraries in between, and below, are left out: their addresses are others in each process. */
+static uint64_t way_here(void)
+{
+    void     *frames[DEPTH];
+    int       n = backtrace(frames, DEPTH);
+    uint64_t  way = 14695981039346656037U;
+
+    for (int i = 0; i < n; i++) {
+        uintptr_t  at = (uintptr_t) frames[i];
+
+        if (at >= (uintptr_t) __ehdr_start && at < (uintptr_t) _end) {
+            way = (way ^ (at - (uintptr_t) __ehdr_start)) * 1099511628211U;
+        }
+    }
+    return way;
+}
+
 static bool fails(const char *name, const void *caller)
 {
-    uint64_t n, place = (uint64_t) ((uintptr_t) caller - (uintptr_t) __ehdr_start);
+    uint64_t n, way, place = (uint64_t) ((uintptr_t) caller - (uintptr_t) __ehdr_start);
 
     if (shared == NULL || !atomic_load(&shared->armed)) {
         return false;
     }
-    n = atomic_fetch_add(&shared->calls, 1) + 1;
-    if (n <= LOG) {
-        shared->log[n - 1].place = place;
-        snprintf(shared->log[n - 1].name, NAME, "%s", name);
+    way = way_here();
+    n = atomic_fetch_add(&shared->calls, 1);
+    if (n < LOG) {
+        shared->log[n].place = place;
+        shared->log[n].way = way;
+        snprintf(shared->log[n].name, NAME, "%s", name);
     }
-    if (n < atomic_load(&shared->first) || n > atomic_load(&shared->last)) {
+    if (way != atomic_load(&shared->way) || atomic_fetch_add(&shared->came, 1) + 1 != atomic_load(&shared->nth)) {
         return false;
     }
-    if (atomic_fetch_add(&shared->failed, 1) == 0) {
-        shared->failed_at = n;
-        shared->failed_place = place;
-        snprintf(shared->failed_name, NAME, "%s", name);
-    }
+    shared->failed_place = place;
+    snprintf(shared->failed_name, NAME, "%s", name);
+    atomic_store(&shared->failed, 1);
     return true;
 }
 

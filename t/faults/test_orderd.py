@@ -63,9 +63,9 @@ def test_event(system, partners, orderd_faults, event):
     faults, pids = orderd_faults, os.environ["ORDERD_PIDS"].split()
     before, after, route = STEPS[event]
     orders = []
-    for n in chosen_calls(system, faults, event):
+    for call in chosen_calls(system, faults, event):
         order_id = put_order(system, before)
-        faults.arm(n)
+        faults.arm(call)
         system.queue.event(order_id, event)
         wait_for(lambda i=order_id: faults.failed or settled(system, i, after), 20, f"{event} of {order_id}")
         orders.append((order_id, faults.where() if faults.failed else "no call failed"))
@@ -85,4 +85,3 @@ def test_event(system, partners, orderd_faults, event):
     assert not late, "\n".join(late)
     assert system.queue.take("OrderService.dead") is None
     assert all(os.path.exists(f"/proc/{pid}") for pid in pids), "orderd has ended"
-    print(f"{len(orders)} calls failed")

@@ -3,44 +3,49 @@ commands. They end as they should or say what is wrong, and never by a signal or
 
 import os
 import signal
+import socket
 import subprocess
 import time
+import uuid
 
+import bson
 import pytest
+import requests
 
-from conftest import BUILD, Faults, wait_for
+from conftest import BUILD, Faults, environment, flow, keys, wait_for
 
 RUN = os.path.dirname(os.environ["CA_CERT"]).removesuffix("/tls")
 NGINX = ["nginx", "-t", "-q", "-p", os.path.join(RUN, "data/nginx"), "-c", os.path.join(RUN, "nginx.conf"),
          "-e", "stderr"]
-COMMANDS = ["health", "order list", "order place", "order show {order}", "urls list", "cache list",
-            "cache show {order}", "cache flush {order}", "dead list", "stuck", "keys new"]
+DEAD = "OrderService.dead"
+# foodctl's commands that leave things as they are, or may be done again and again
+CARELESS = ["health", "order list", "order place", "order show {stage}", "order watch {stage} --until created",
+            "urls list", "urls flush", "cache list", "cache show {stage}", "cache flush {stage}", "dead list", "dead show m",
+            "keys new"]
 
 
-def environment(folder):
-    """The one of the system's own processes, the faults steered from this folder."""
-    with open("/proc/" + os.environ["NGINX_PID"] + "/environ", "rb") as file:
-        theirs = dict(line.split(b"=", 1) for line in file.read().split(b"\0") if b"=" in line)
-    env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-    env |= {key.decode(): value.decode() for key, value in theirs.items() if key.endswith(b"SAN_OPTIONS")}
-    return env | {"FOODSVC_FAULTS": str(folder), "PATH": os.environ["PATH"] + ":/usr/sbin"}
-
-
-def each_call_fails(faults, run, allowed):
-    """run() returns (status, what it said); status 0, or one that is allowed, with a word about it."""
+def each_call_fails(faults, run, allowed, prepare=lambda: None, verify=lambda *_: None, good=0):
+    """run(stage) returns (status, what it said); the good status, or one that is allowed, with a word about it."""
+    stage = prepare()
     faults.arm()
-    status, said = run()
-    assert status == 0, said
+    status, said = run(stage)
     faults.disarm()
-    wrong, chosen = [], faults.chosen()
-    for n in chosen:
-        faults.arm(n)
-        status, said = run()
+    assert status == good, said
+    verify(stage, status)
+    wrong, stages = [], []
+    for call in faults.chosen():
+        stage = prepare()
+        faults.arm(call)
+        status, said = run(stage)
         faults.disarm()
-        if status not in (0, *allowed) or (status != 0 and not said.strip()):
-            wrong.append(f"{faults.where()}: {status} {said[-300:]}")
-    print(f"{len(chosen)} calls failed")
+        stages.append(stage)
+        try:
+            assert status in (good, *allowed) and (status == 0 or said.strip()), f"{status} {said[-300:]}"
+            verify(stage, status)
+        except (AssertionError, pytest.fail.Exception) as error:
+            wrong.append(f"{faults.where()}: {error}")
     assert not wrong, "\n".join(wrong)
+    return stages
 
 
 def preload():
@@ -52,7 +57,7 @@ def preload():
 def test_nginx_configuration(tmp_path):
     env = environment(tmp_path) | {"LD_PRELOAD": preload()}
 
-    def run():
+    def run(_):
         result = subprocess.run(NGINX, env=env, capture_output=True, text=True, timeout=30, check=False)
         return result.returncode, result.stderr
     each_call_fails(Faults("nginx", tmp_path), run, allowed=(1,))
@@ -63,7 +68,7 @@ def test_worker_start(tmp_path, worker):
     """It starts, perhaps at a later attempt, and ends when it is told to, or it says at once why it doesn't start."""
     program, log = f"foodsvc-{worker}", tmp_path / "log"
 
-    def run():
+    def run(_):
         with open(log, "w", encoding="utf-8") as file:
             process = subprocess.Popen([f"{BUILD}/bin/{program}", "--config", f"{RUN}/{worker}.conf"], stderr=file,
                                        env=environment(tmp_path))
@@ -75,15 +80,175 @@ def test_worker_start(tmp_path, worker):
     each_call_fails(Faults(program, tmp_path), run, allowed=(1, 2))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_foodctl(system, tmp_path, command):
-    system.db.orders.delete_many({})        # of other tests, which stuck would tell of
-    system.db.payments.delete_many({})
-    order = system.place()["id"]
-    words = command.format(order=order).split()
+def free_ports(n):
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
 
-    def run():
-        result = subprocess.run([f"{BUILD}/bin/foodctl", *words], env=environment(tmp_path), capture_output=True,
-                                stdin=subprocess.DEVNULL, text=True, timeout=30, check=False)
-        return result.returncode, result.stderr + (result.stdout if result.returncode else "")
-    each_call_fails(Faults("foodctl", tmp_path), run, allowed=(1, 2, 3))
+
+def another_nginx(folder):
+    """The system's configuration with ports and a folder of its own; (file, a url)."""
+    with open(os.path.join(RUN, "nginx.conf"), encoding="utf-8") as file:
+        text = file.read()
+    old = [os.environ[name].rsplit(":", 1)[1] for name in ("ORDER_URL", "PAYMENT_URL")]
+    new = free_ports(2)
+    for i in range(2):
+        text = text.replace(f"127.0.0.1:{old[i]}", f"127.0.0.1:{new[i]}")
+    text = text.replace(f"{RUN}/nginx.pid", f"{folder}/nginx.pid").replace(f"{RUN}/logs/", f"{folder}/")
+    (folder / "nginx.conf").write_text(text)
+    return ["nginx", "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", "stderr"], f"https://127.0.0.1:{new[0]}/health"
+
+
+def answers(url):
+    try:
+        return requests.get(url, verify=os.environ["CA_CERT"], timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def test_nginx_worker_start(system, tmp_path):
+    """A worker that can't start is followed by one that can: nobody has to start nginx again."""
+    command, url = another_nginx(tmp_path)
+    faults = Faults("nginx", tmp_path)
+    env = environment(tmp_path) | {"LD_PRELOAD": preload()}
+    with open(tmp_path / "stderr", "w", encoding="utf-8") as stderr, \
+            subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=stderr) as nginx:
+        try:
+            wait_for(lambda: answers(url), 20, "the first start")
+
+            def run(_):
+                children = f"/proc/{nginx.pid}/task/{nginx.pid}/children"
+                with open(children, encoding="ascii") as file:
+                    os.kill(int(file.read().split()[0]), signal.SIGKILL)
+                wait_for(lambda: answers(url), 20, "another worker")
+                return 0, ""
+            each_call_fails(faults, run, allowed=())
+        finally:
+            nginx.send_signal(signal.SIGQUIT)
+            assert nginx.wait(20) == 0
+
+
+# --- foodctl ---
+
+def foodctl(folder):
+    """Runs a command, with {stage} in it."""
+    def runner(command):
+        def run(stage):
+            result = subprocess.run([f"{BUILD}/bin/foodctl", *command.format(stage=stage).split()], env=environment(folder),
+                                    capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=30, check=False)
+            return result.returncode, result.stderr + (result.stdout if result.returncode else "")
+        return run
+    return runner
+
+
+@pytest.fixture
+def empty(system):
+    """Without what other tests left."""
+    system.db.orders.delete_many({})
+    system.db.payments.delete_many({})
+    while system.queue.take(DEAD):
+        pass
+    return system
+
+
+def put_order(system, status, since, **more):
+    order_id = str(uuid.uuid4())
+    system.db.orders.insert_one(
+        {"_id": order_id, "items": [{"product": flow.PRODUCT, "quantity": 1}], "status": status, "created": since,
+         "customer_id": bson.Binary(uuid.uuid4().bytes, 4), "kitchen_id": None, "delivery_id": None,
+         "updated": [{"status": status, "when": since}]} | more)
+    return order_id
+
+
+def put_payment(system, order_id, status, since, **more):
+    system.db.payments.insert_one(
+        {"_id": order_id, "metadata": {"receiver": "FaultsOfFoodctl", "order_id": order_id, "customer_id": "c"},
+         "transaction_id": bson.Binary(uuid.uuid4().bytes, 4), "status": status, "created": since} | more)
+
+
+def bury(system, order_id, **more):
+    """An event that orderd has given up."""
+    system.queue.send({"metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": "c"},
+                       "status": "paymentFailed"}, queue=DEAD, message_id="m",
+                      headers={"x-foodsvc-reason": "a test's", "x-foodsvc-attempts": 3} | more)
+    return order_id
+
+
+@pytest.mark.parametrize("command", CARELESS)
+def test_foodctl(empty, tmp_path, command):
+    order_id = bury(empty, empty.place()["id"])
+    each_call_fails(Faults("foodctl", tmp_path), foodctl(tmp_path)(command), allowed=(1, 2, 3), prepare=lambda: order_id)
+
+
+def test_foodctl_stuck(empty, tmp_path):
+    """It ends with 1, for it has found some."""
+    since = flow.ago(hours=1)
+    order_id = put_order(empty, "paymentPaid", since, owes_since=since, **flow.claimed())
+    put_payment(empty, order_id, "pending", since)
+    each_call_fails(Faults("foodctl", tmp_path), foodctl(tmp_path)("stuck"), allowed=(1, 2, 3), good=1)
+
+
+@pytest.mark.parametrize("command", ["cancel", "delete"])
+def test_foodctl_order(empty, tmp_path, command):
+    def verify(order_id, status):
+        if status == 0:
+            order = empty.doc(order_id)
+            assert order is None if command == "delete" else order["status"] == "orderCancelled"
+
+    def prepare():
+        order_id = put_order(empty, "deliveryScheduled", now := flow.ago(seconds=0),
+                             delivery_id=bson.Binary(uuid.uuid4().bytes, 4))
+        put_payment(empty, order_id, "paymentPaid", now)
+        return order_id
+    each_call_fails(Faults("foodctl", tmp_path), foodctl(tmp_path)(f"order {command} {{stage}}"), allowed=(1, 2, 3),
+                    prepare=prepare, verify=verify)
+
+
+def test_foodctl_repair(empty, partners, tmp_path):
+    """A delivery is owed, and an event was not sent."""
+    def prepare():
+        now = flow.ago(seconds=0)
+        order_id = put_order(empty, "paymentPaid", now, owes_since=now)
+        put_payment(empty, order_id, "paymentPaid", now,
+                    outbox=[{"id": str(uuid.uuid4()), "status": "paymentPaid", "when": now}])
+        return order_id
+
+    def mended(order_id):
+        return (empty.doc(order_id)["status"] == "deliveryScheduled"
+                and "outbox" not in empty.db.payments.find_one({"_id": order_id}))
+
+    def verify(order_id, status):
+        assert len(keys(partners, "delivery", order_id)) <= 1
+        assert status != 0 or mended(order_id), f"0, but {empty.doc(order_id)}"
+    stages = each_call_fails(Faults("foodctl", tmp_path), foodctl(tmp_path)("order repair {stage}"), allowed=(1, 2, 3),
+                             prepare=prepare, verify=verify)
+    for order_id in stages:
+        wait_for(lambda i=order_id: mended(i), 120, f"sweepd's work for {order_id}, when foodctl's claim has ended")
+        verify(order_id, 0)
+
+
+def test_foodctl_redrive(empty, tmp_path):
+    """What becomes of foodctl, the event is in one of the queues, and gets to the order in the end."""
+    run = foodctl(tmp_path)("dead redrive --all")
+
+    def prepare():
+        return bury(empty, put_order(empty, "created", flow.ago(seconds=0)))
+
+    def verify(order_id, status):
+        wait_for(lambda: empty.doc(order_id)["status"] == "paymentFailed" or (status != 0 and run(None) and None), 20,
+                 f"the event of {order_id}")
+    each_call_fails(Faults("foodctl", tmp_path), run, allowed=(1, 2, 3), prepare=prepare, verify=verify)
+
+
+def test_foodctl_drop(empty, tmp_path):
+    run = foodctl(tmp_path)("dead drop --all --yes")
+
+    def verify(_, status):
+        if status == 0:
+            assert empty.queue.depth(DEAD) == 0
+        else:           # what was not dropped comes back when the broker sees that foodctl has gone
+            wait_for(lambda: run(None)[0] == 0 and empty.queue.depth(DEAD) == 0, 20, "the end of the messages")
+    each_call_fails(Faults("foodctl", tmp_path), run, allowed=(1, 2, 3),
+                    prepare=lambda: [bury(empty, str(uuid.uuid4())) for _ in range(3)], verify=verify)
