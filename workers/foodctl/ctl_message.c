@@ -154,13 +154,17 @@ ctl_message_properties(const amqp_basic_properties_t *properties)
     amqp_bytes_t raw = { CTL_PROPERTIES, malloc(CTL_PROPERTIES) };
     int          len = raw.bytes == NULL ? -1
                        : amqp_encode_properties(AMQP_BASIC_CLASS, (void *) properties, raw);
+    void        *smaller;
 
     if (len < 0) {
         free(raw.bytes);
         return amqp_empty_bytes;
     }
     raw.len = (size_t) len;
-    raw.bytes = realloc(raw.bytes, raw.len);
+    smaller = realloc(raw.bytes, raw.len);
+    if (smaller != NULL) {
+        raw.bytes = smaller;
+    }
     return raw;
 }
 
