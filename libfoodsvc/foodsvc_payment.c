@@ -94,7 +94,10 @@ static bool is_unheard(const foodsvc_payment_t *payment)
 
 bool foodsvc_payment_stale(const foodsvc_payment_t *payment, int64_t now)
 {
-    if (payment->status != FOODSVC_PENDING || is_unheard(payment)) {
+    if (payment->status != FOODSVC_PENDING) {
+        return payment->ask_until != 0 && now >= payment->ask_until;    /* refused, and an earlier end is open */
+    }
+    if (is_unheard(payment)) {
         return false;
     }
     return payment->ask_until != 0 ? now >= payment->ask_until
@@ -147,6 +150,24 @@ static foodsvc_payment_verdict_e begin_attempt(foodsvc_payment_t *payment, const
     return FOODSVC_PAYMENT_WRITE;
 }
 
+/*
+ * Pending again after a refusal. When that was of the first request, all is known. When it was of a later one, the
+ * first may have been carried out nevertheless: its time and the count go on.
+ */
+static foodsvc_payment_verdict_e begin_again(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    if (foodsvc_payment_stale(payment, change->when)) {
+        return FOODSVC_PAYMENT_STALE;
+    }
+    payment->status = FOODSVC_PENDING;
+    payment->reimburse = change->kind == FOODSVC_PAYMENT_REIMBURSE;
+    payment->reimburse_taken = false;
+    if (payment->ask_until == 0) {
+        payment->attempts = 0;
+    }
+    return begin_attempt(payment, change);
+}
+
 static void end_attempt(foodsvc_payment_t *payment)
 {
     payment->attempt_by[0] = '\0';
@@ -173,23 +194,14 @@ static foodsvc_payment_verdict_e decide_request(foodsvc_payment_t *payment, cons
     if (payment->status != FOODSVC_PAY_FAILED || payment->has_transaction_id || (change->waited && payment->refused)) {
         return FOODSVC_PAYMENT_NOTHING;
     }
-    payment->status = FOODSVC_PENDING;
-    payment->attempts = 0;
-    return begin_attempt(payment, change);
+    return begin_again(payment, change);
 }
 
 static foodsvc_payment_verdict_e decide_reimburse(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
     switch (payment->status) {
     case FOODSVC_PAY_PAID:
-        if (change->waited && payment->refused) {
-            return FOODSVC_PAYMENT_NOTHING;
-        }
-        payment->status = FOODSVC_PENDING;
-        payment->reimburse = true;
-        payment->reimburse_taken = false;
-        payment->attempts = 0;
-        return begin_attempt(payment, change);
+        return change->waited && payment->refused ? FOODSVC_PAYMENT_NOTHING : begin_again(payment, change);
     case FOODSVC_PENDING:
         return payment->reimburse ? decide_open(payment, change) : FOODSVC_PAYMENT_ILLEGAL;
     case FOODSVC_PAY_REIMBURSED:
@@ -258,7 +270,7 @@ static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, con
 
 static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    bool taken = foodsvc_payment_taken(payment);
+    bool taken = foodsvc_payment_taken(payment), earlier = payment->attempts > 1 || change->open;
 
     if (!is_open(payment, change)) {
         return FOODSVC_PAYMENT_NOTHING;
@@ -270,13 +282,15 @@ static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment, cons
         return FOODSVC_PAYMENT_NOTHING;
     }
     end_attempt(payment);
-    if (taken || (!change->asked && payment->attempts > 1)) {
+    if (taken || (!change->asked && earlier)) {
         return FOODSVC_PAYMENT_WRITE;
     }
     payment->status = payment->reimburse ? FOODSVC_PAY_PAID : FOODSVC_PAY_FAILED;
     payment->reimburse = false;
-    payment->ask_until = 0;
     payment->refused = change->refused;
+    if (!earlier) {
+        payment->ask_until = 0;
+    }
     return FOODSVC_PAYMENT_WRITE;
 }
 
@@ -308,8 +322,9 @@ static bool callback_moves(const foodsvc_payment_t *payment, foodsvc_payment_sta
 /* paymentFailed, while a reimbursement is open: it may be the charge's, told late or twice. */
 static bool fails_refund(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    return payment->status == FOODSVC_PENDING && payment->reimburse && change->status == FOODSVC_PAY_FAILED
-           && change->has_transaction_id;
+    return change->status == FOODSVC_PAY_FAILED && change->has_transaction_id
+           && (payment->status == FOODSVC_PENDING ? payment->reimburse
+               : payment->status == FOODSVC_PAY_PAID && foodsvc_payment_stale(payment, change->when));
 }
 
 /*

@@ -16,6 +16,8 @@
  * A company remembers a key for a while only (24 h is usual); asked with it after that, it might charge again. So the
  * first attempt stores until when it may be asked (ask_until). After that a payment without an answer is stale: nobody
  * asks by himself, foodctl stuck shows it, and a callback, the company's or one that a person sends for it, decides.
+ * A refusal of the first request ends its time, for it was the only one; one of a later request does not: the first may
+ * have been carried out.
  */
 #ifndef FOODSVC_PAYMENT_H
 #define FOODSVC_PAYMENT_H
@@ -78,9 +80,9 @@ typedef struct {
     char                      attempt_by[FOODSVC_UUID_TEXT + 1];    /* who asks the company now; "" nobody */
     int64_t                   attempt_until;    /* ms */
     int64_t                   asked;            /* ms: when the last attempt began; 0: none did, or it isn't known */
-    /* ms: no attempt begins from then on, while it is pending; 0: unknown */
+    /* ms: no attempt begins from then on; 0: unknown, or nothing is open */
     int64_t                   ask_until;
-    /* since it is pending; more than one: how an earlier one ended is open */
+    /* more than one: how an earlier one ended is open */
     unsigned                  attempts;
     /* the HTTP status that the last attempt was refused with; 0: it wasn't */
     unsigned                  refused;
@@ -91,8 +93,8 @@ typedef struct {
 /* The card company has what is pending, or had it. */
 bool foodsvc_payment_taken(const foodsvc_payment_t *payment);
 /*
- * It is pending, and the company must not be asked again: it may have forgotten the idempotency key, or another
- * implementation has asked it, without ours.
+ * The company must not be asked again for what is pending, or was refused after a request whose end nobody knows: it
+ * may have forgotten the idempotency key, or another implementation has asked it, without ours.
  */
 bool foodsvc_payment_stale(const foodsvc_payment_t *payment, int64_t now);
 
@@ -127,7 +129,8 @@ typedef struct {
     double                    amount;           /* AMOUNT: > 0 */
     unsigned                  refunds;          /* ACCEPTED, of a refund: reimburse_refused when it was asked for */
     unsigned                  refused;          /* REFUSED: the HTTP status that the client is answered with */
-    bool                      asked;            /* REFUSED: it was the card company that said so */
+    bool                      asked;            /* REFUSED: it was the card company that said so, of this request */
+    bool                      open;             /* REFUSED: an earlier request of this attempt was not answered */
 } foodsvc_payment_change_t;
 
 typedef enum {
@@ -145,23 +148,23 @@ typedef enum {
  * Decides and, when the verdict is WRITE, applies to `payment` in memory.
  *   REQUESTED  pending, not taken (no transaction_id), or taken and its callback overdue: WRITE, the attempt begins, or
  *              WAIT for the one that is under way, STALE when it is too late for one; failed without transaction_id:
- *              WRITE to pending, the same, but NOTHING for who has waited for the attempt that was refused (`refused`
+ *              WRITE to pending, or STALE, but NOTHING for who has waited for the attempt that was refused (`refused`
  *              says how); else NOTHING
- *   REIMBURSE  paid: WRITE to pending + reimburse, the attempt begins (NOTHING as above); pending + reimburse: as
- *              REQUESTED, with reimburse_taken for taken; reimbursed: NOTHING; else ILLEGAL
+ *   REIMBURSE  paid: WRITE to pending + reimburse, the attempt begins (NOTHING, STALE as above); pending +
+ *              reimburse: as REQUESTED, with reimburse_taken for taken; reimbursed: NOTHING; else ILLEGAL
  *   AMOUNT     pending, and what is pending is what was asked for: WRITE of the amount, PROCEED when one is stored;
  *              WAIT when the attempt is another's by now; else NOTHING
  *   ACCEPTED   pending, and what is pending is what was asked for: WRITE: the attempt ends, with the transaction_id and
  *              reimburse_taken; NOTHING when that changes nothing, and else. A reimbursement without a transaction_id
  *              doesn't count as taken: nobody could tell what its callback is about
  *   REFUSED    the same, and the attempt is this one: WRITE: it ends. What was taken before stays so: its callback
- *              decides. Where the company was not asked, and an earlier attempt's outcome is not known, it stays
+ *              decides. Where the company was not asked, and an earlier request's outcome is not known, it stays
  *              pending; else to failed, no event, or with reimburse back to paid. WAIT when another attempt is under
  *              way; else NOTHING
  *   RELEASED   the attempt is this one: WRITE: it ends; else NOTHING
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: reimbursed, and failed, of the
- *              transaction that was taken, or of any when it is stale: back to paid; failed of an unknown transaction
- *              while none was taken: WAIT;
+ *              transaction that was taken, or of any when it is stale, even if it was refused last: back to paid;
+ *              failed of an unknown transaction while none was taken: WAIT;
  *              failed: paid and reimbursed, and failed when there is no transaction_id: then only we had said no so
  *              far, and nobody was told by an event; paid: reimbursed; all else NOTHING. A written callback adds a mark
  *              (a new UUID v4) to the outbox, sets transaction_id, and ends reimburse and the attempt. In a full outbox

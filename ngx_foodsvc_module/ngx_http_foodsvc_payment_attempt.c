@@ -22,8 +22,9 @@ static void ngx_http_foodsvc_payment_ask_card(ngx_http_foodsvc_ctx_t *ctx);
 static void ngx_http_foodsvc_payment_card_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
 static void ngx_http_foodsvc_payment_accept(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *call);
 static void ngx_http_foodsvc_payment_accepted(ngx_http_foodsvc_op_t *op);
-static void ngx_http_foodsvc_payment_refuse(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t asked, ngx_uint_t status,
-    char *detail);
+static ngx_uint_t ngx_http_foodsvc_payment_is_no(ngx_uint_t status);
+static void ngx_http_foodsvc_payment_refuse(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *asked,
+    ngx_uint_t status, char *detail);
 static void ngx_http_foodsvc_payment_refused(ngx_http_foodsvc_op_t *op);
 static const char *ngx_http_foodsvc_payment_key(ngx_http_foodsvc_ctx_t *ctx);
 
@@ -58,13 +59,13 @@ ngx_http_foodsvc_payment_billing_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_
     }
 
     if (call->outcome != NGX_HTTP_FOODSVC_ANSWERED) {
-        ngx_http_foodsvc_payment_refuse(ctx, 0, NGX_HTTP_INTERNAL_SERVER_ERROR,
+        ngx_http_foodsvc_payment_refuse(ctx, NULL, NGX_HTTP_INTERNAL_SERVER_ERROR,
                                         strdup(FOODSVC_CUSTOMER_SERVICE " is unreachable"));
         return;
     }
 
     if (call->status != NGX_HTTP_CREATED) {
-        ngx_http_foodsvc_payment_refuse(ctx, 0,
+        ngx_http_foodsvc_payment_refuse(ctx, NULL,
                                         call->status >= 400 && call->status < 500 ? NGX_HTTP_BAD_REQUEST
                                                                                   : NGX_HTTP_INTERNAL_SERVER_ERROR,
                                         foodsvc_error_detail(FOODSVC_CUSTOMER_SERVICE, (int) call->status,
@@ -75,7 +76,7 @@ ngx_http_foodsvc_payment_billing_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_
     flow->billing = ngx_http_foodsvc_payment_billing(ctx, call);
 
     if (flow->billing == NULL) {
-        ngx_http_foodsvc_payment_refuse(ctx, 0, NGX_HTTP_INTERNAL_SERVER_ERROR,
+        ngx_http_foodsvc_payment_refuse(ctx, NULL, NGX_HTTP_INTERNAL_SERVER_ERROR,
                                         strdup(FOODSVC_CUSTOMER_SERVICE "'s answer is malformed"));
 
     } else if (flow->amount > 0) {
@@ -198,7 +199,7 @@ ngx_http_foodsvc_payment_card_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foo
     }
 
     if (call->outcome == NGX_HTTP_FOODSVC_NO_ADDRESS || call->outcome == NGX_HTTP_FOODSVC_NOT_SENT) {
-        ngx_http_foodsvc_payment_refuse(ctx, 0, NGX_HTTP_INTERNAL_SERVER_ERROR,
+        ngx_http_foodsvc_payment_refuse(ctx, NULL, NGX_HTTP_INTERNAL_SERVER_ERROR,
                                         strdup(FOODSVC_CARD_COMPANY " is unreachable"));
         return;
     }
@@ -209,7 +210,7 @@ ngx_http_foodsvc_payment_card_answered(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foo
     }
 
     if (call->outcome == NGX_HTTP_FOODSVC_ANSWERED && call->status >= 400 && call->status < 500) {
-        ngx_http_foodsvc_payment_refuse(ctx, 1, NGX_HTTP_BAD_REQUEST,
+        ngx_http_foodsvc_payment_refuse(ctx, call, NGX_HTTP_BAD_REQUEST,
                                         foodsvc_error_detail(FOODSVC_CARD_COMPANY, (int) call->status, call->answer,
                                                              call->answer_len));
         return;
@@ -280,8 +281,32 @@ ngx_http_foodsvc_payment_accepted(ngx_http_foodsvc_op_t *op)
 }
 
 
+/*
+ * Does this 4xx tell of what was asked for under the key? What comes before that doesn't: a login, a limit, an earlier
+ * request with the key that is being carried out.
+ */
+static ngx_uint_t
+ngx_http_foodsvc_payment_is_no(ngx_uint_t status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+    case 407:
+    case 408:
+    case 409:
+    case 425:
+    case 429:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+
+/* asked: the card company's answer; NULL: it was not asked. */
 static void
-ngx_http_foodsvc_payment_refuse(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t asked, ngx_uint_t status, char *detail)
+ngx_http_foodsvc_payment_refuse(ngx_http_foodsvc_ctx_t *ctx, ngx_http_foodsvc_call_t *asked, ngx_uint_t status,
+    char *detail)
 {
     ngx_http_foodsvc_store_op_t      *op;
     ngx_http_foodsvc_payment_flow_t  *flow = ctx->flow;
@@ -293,7 +318,8 @@ ngx_http_foodsvc_payment_refuse(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t asked, n
 
     if (op) {
         op->u.payment.change.refused = status;
-        op->u.payment.change.asked = asked;
+        op->u.payment.change.asked = asked && ngx_http_foodsvc_payment_is_no(asked->status);
+        op->u.payment.change.open = asked && asked->maybe_sent;
     }
 
     if (op == NULL || ngx_http_foodsvc_flow_submit(ctx, op, ngx_http_foodsvc_payment_refused) != NGX_OK) {

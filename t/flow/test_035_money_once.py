@@ -125,6 +125,34 @@ def test_a_company_that_may_have_forgotten_the_key_is_not_asked(system, partners
             f"{order_id}-reimburse", f"{order_id}-reimburse-2"]
 
 
+@pytest.mark.parametrize("path, route", [("/v1/payments", "bill"), ("/v1/payments/reimburse", "reimburse")])
+def test_what_a_later_refusal_says_is_not_taken_for_the_end_of_the_first_request(system, partners, path, route):
+    """The first may have been carried out; then the company has revoked our key, answers for other reasons, and forgets."""
+    body = request()
+    order_id = body["metadata"]["order_id"]
+    if route == "reimburse":
+        system.payment.post("/v1/payments", json=body)
+        system.callback(order_id, "paymentPaid")
+    partners.say(route, Answer(503, {"detail": "later"}, times=1))
+    assert system.payment.post(path, json=body).status_code == 500
+    until = stored(system, order_id)["ask_until"]
+    for status in 401, 403, 409, 429:
+        partners.say(route, Answer(status, {"detail": "not now"}, times=1))
+        answer = system.payment.post(path, json=body)
+        assert answer.status_code == 500 and "not now; the payment is open" in answer.json()["detail"]
+        assert stored(system, order_id)["status"] == "pending"
+    partners.say(route, Answer(422, {"detail": "another body than before"}, times=1))
+    assert system.payment.post(path, json=body).status_code == 400
+    doc = stored(system, order_id)
+    assert doc["status"] == ("paymentFailed" if route == "bill" else "paymentPaid") and doc["ask_until"] == until
+    system.db.payments.update_one({"_id": order_id}, {"$set": {"ask_until": ago(seconds=0)}})
+    before = len(partners.calls_of(route, order_id))
+    assert system.payment.post(path, json=body).status_code == 409
+    assert len(partners.calls_of(route, order_id)) == before
+    assert system.callback(order_id, "paymentPaid" if route == "bill" else "reimbursed").status_code == 201
+    assert "ask_until" not in stored(system, order_id)
+
+
 def test_an_attempt_that_died_is_taken_over_when_its_time_is_over(system, partners):
     body = request()
     order_id = body["metadata"]["order_id"]

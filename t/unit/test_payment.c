@@ -184,6 +184,53 @@ static void a_new_request_has_its_own_time(void **state)
     assert_false(foodsvc_payment_stale(&payment, NOW + 3 * LIFE));
 }
 
+/*
+ * The first attempt was not answered, and may have been carried out; the next ones are refused by something before it
+ * (a key of ours that ran out, too many requests), day after day. That says nothing of the first, nor gives it a new
+ * time.
+ */
+static void a_refusal_does_not_put_back_the_clock(void **state)
+{
+    for (int i = 0; i < 4; i++) {
+        bool                     back = i & 1, in_one = i & 2;      /* the first one was repeated in its attempt */
+        foodsvc_payment_t        payment = { .status = back ? FOODSVC_PAY_PAID : FOODSVC_PENDING };
+        foodsvc_payment_change_t begin = ask(back ? FOODSVC_PAYMENT_REIMBURSE : FOODSVC_PAYMENT_REQUESTED);
+        foodsvc_payment_change_t refused = ask(FOODSVC_PAYMENT_REFUSED);
+        foodsvc_payment_change_t told = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_FAILED,
+                                          .has_transaction_id = true, .when = NOW + LIFE };
+
+        begin.key_life_ms = LIFE;
+        refused.asked = true;
+        refused.refused = 400;
+        refused.reimburse = back;
+        payment.has_amount = true;
+        assert_int_equal(foodsvc_payment_decide(&payment, &begin), FOODSVC_PAYMENT_WRITE);
+        if (in_one) {
+            refused.open = true;
+            assert_int_equal(foodsvc_payment_decide(&payment, &refused), FOODSVC_PAYMENT_WRITE);
+            refused.open = false;
+        }
+        for (int64_t after = LIFE / 4; after < LIFE; after += LIFE / 4) {
+            begin.when = NOW + after;
+            assert_int_equal(foodsvc_payment_decide(&payment, &begin), FOODSVC_PAYMENT_WRITE);
+            assert_int_equal(foodsvc_payment_decide(&payment, &refused), FOODSVC_PAYMENT_WRITE);
+            assert_int_equal(payment.status, back ? FOODSVC_PAY_PAID : FOODSVC_PAY_FAILED);
+            assert_true(payment.ask_until == NOW + LIFE);
+        }
+        begin.when = NOW + LIFE;
+        assert_int_equal(foodsvc_payment_decide(&payment, &begin), FOODSVC_PAYMENT_STALE);
+        assert_true(foodsvc_payment_stale(&payment, NOW + LIFE));
+
+        told.transaction_id.bytes[0] = 7;       /* a person has asked: it was never made */
+        assert_int_equal(foodsvc_payment_decide(&payment, &told), FOODSVC_PAYMENT_WRITE);
+        assert_int_equal(payment.status, back ? FOODSVC_PAY_PAID : FOODSVC_PAY_FAILED);
+        assert_int_equal(payment.reimburse_refused, back);
+        assert_int_equal(payment.ask_until, 0);
+        assert_int_equal(foodsvc_payment_decide(&payment, &begin),
+                         back ? FOODSVC_PAYMENT_WRITE : FOODSVC_PAYMENT_NOTHING);
+    }
+}
+
 /* Another implementation asked for it, without our key. */
 static void what_others_asked_for_is_not_asked_again(void **state)
 {
@@ -437,6 +484,7 @@ int main(void)
         cmocka_unit_test(no_key_is_shown_that_may_be_forgotten),
         cmocka_unit_test(what_the_company_never_heard_is_not_stale),
         cmocka_unit_test(a_new_request_has_its_own_time),
+        cmocka_unit_test(a_refusal_does_not_put_back_the_clock),
         cmocka_unit_test(what_others_asked_for_is_not_asked_again),
         cmocka_unit_test(a_callback_ends_what_is_stale),
         cmocka_unit_test(a_lost_callback),
