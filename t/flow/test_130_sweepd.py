@@ -242,6 +242,31 @@ def test_a_charge_that_the_company_may_have_forgotten_is_left_to_a_person(system
     wait_for(lambda: partners.calls_of("reimburse", order_id), what="the refund")
 
 
+def test_a_stale_refund_that_is_owed_is_asked_for_and_reported_on_less_and_less(system, partners, sweepd):
+    """The order waits for its next try, and the payment for its next report: neither takes the other's place."""
+    order_id = stored(system, "orderCancelled", settled=["deliveryCancel"])
+    system.db.payments.insert_one({
+        "_id": order_id, "status": "pending", "reimburse": True, "created": now() - datetime.timedelta(hours=25),
+        "amount": 6.25, "transaction_id": bson.Binary(uuid.uuid4().bytes, 4),
+        "metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": str(uuid.uuid4())},
+        "asked": now() - datetime.timedelta(hours=24), "ask_until": now() - datetime.timedelta(hours=2), "attempts": 3})
+    one = sweepd("--age-callback=1s", "--interval=100ms")
+    said = "the card company has not reported, and may have forgotten the idempotency key: it is not asked again"
+    wait_for(lambda: one.lines("could not do what an order owes", order_id), what="the first try")
+    wait_for(lambda: one.lines(said, order_id), what="the report")
+    for _ in range(2):                                          # sweeps and looks go on
+        system.wait_status(stored(system, "paymentPaid"), "deliveryScheduled", 20)
+        again = str(uuid.uuid4())
+        system.db.payments.insert_one({
+            "_id": again, "status": "pending", "created": now() - datetime.timedelta(hours=25), "amount": 6.25,
+            "metadata": {"receiver": "OrderService", "order_id": again, "customer_id": str(uuid.uuid4())},
+            "asked": now() - datetime.timedelta(hours=24), "ask_until": now() - datetime.timedelta(hours=2), "attempts": 3})
+        wait_for(lambda again=again: one.lines(said, again), what="the next look")
+        system.db.payments.delete_one({"_id": again})
+    assert len(one.lines(said, order_id)) == 1
+    assert len(one.lines("could not do what an order owes", order_id)) == 1
+
+
 def test_an_order_whose_charge_is_stale_fails(system, partners, sweepd, without_orderd):
     """It ends; what was charged after all is given back when that is known."""
     order_id = stored(system, "created", ago=90000, owes_since=now() - datetime.timedelta(hours=25))

@@ -6,9 +6,10 @@
 #include "worker_log.h"
 
 
-static size_t slot_of(const char *id)
+/* An order's statuses share a place, for it has one at a time; an order and its payment have the same id, and do not. */
+static size_t slot_of(const char *id, int state)
 {
-    uint32_t  hash = 2166136261U;
+    uint32_t  hash = 2166136261U ^ (uint32_t) (state < 0 ? state : 0);
 
     for (const char *c = id; *c; c++) {
         hash = (hash ^ (unsigned char) *c) * 16777619U;
@@ -19,7 +20,7 @@ static size_t slot_of(const char *id)
 
 int64_t patience_left(const patience_t *patience, const char *id, int state)
 {
-    const patience_slot_t  *slot = &patience->slots[slot_of(id)];
+    const patience_slot_t  *slot = &patience->slots[slot_of(id, state)];
     int64_t                 left = slot->next - foodsvc_time_monotonic();
 
     return strcmp(slot->id, id) == 0 && slot->state == state && left > 0 ? left : 0;
@@ -28,7 +29,7 @@ int64_t patience_left(const patience_t *patience, const char *id, int state)
 
 void patience_wait(patience_t *patience, const char *id, int state, int64_t first, int64_t last)
 {
-    patience_slot_t  *slot = &patience->slots[slot_of(id)];
+    patience_slot_t  *slot = &patience->slots[slot_of(id, state)];
     int64_t           wait = first;
 
     if (strcmp(slot->id, id) != 0 || slot->state != state) {
@@ -46,9 +47,9 @@ void patience_wait(patience_t *patience, const char *id, int state, int64_t firs
 
 void patience_forget(patience_t *patience, const char *id)
 {
-    patience_slot_t  *slot = &patience->slots[slot_of(id)];
+    patience_slot_t  *slot = &patience->slots[slot_of(id, 0)];
 
-    if (strcmp(slot->id, id) == 0) {
+    if (strcmp(slot->id, id) == 0 && slot->state >= 0) {
         slot->id[0] = '\0';
     }
 }
