@@ -270,7 +270,8 @@ static foodsvc_payment_verdict_e decide_accepted(foodsvc_payment_t *payment, con
 
 static foodsvc_payment_verdict_e decide_refused(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    bool taken = foodsvc_payment_taken(payment), earlier = payment->attempts > 1 || change->open;
+    bool taken = foodsvc_payment_taken(payment);
+    bool earlier = (payment->attempts > 1 || change->open) && !is_unheard(payment);
 
     if (!is_open(payment, change)) {
         return FOODSVC_PAYMENT_NOTHING;

@@ -158,8 +158,8 @@ typedef enum {
  *              reimburse_taken; NOTHING when that changes nothing, and else. A reimbursement without a transaction_id
  *              doesn't count as taken: nobody could tell what its callback is about
  *   REFUSED    the same, and the attempt is this one: WRITE: it ends. What was taken before stays so: its callback
- *              decides. Where the company was not asked, and an earlier request's outcome is not known, it stays
- *              pending; else to failed, no event, or with reimburse back to paid. WAIT when another attempt is under
+ *              decides. Where the company was not asked, and an earlier request's outcome is not known (it is where no
+ *              amount is stored: then the company never heard of a charge), it stays pending; else to failed, no event, or with reimburse back to paid. WAIT when another attempt is under
  *              way; else NOTHING
  *   RELEASED   the attempt is this one: WRITE: it ends; else NOTHING
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: reimbursed, and failed, of the

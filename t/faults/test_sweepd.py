@@ -18,7 +18,7 @@ AGES = [f"--age-{status}=200ms" for status in ("created", "payment-paid", "deliv
                                                "order-cancelled", "payment-failed", "reimbursed")]
 FLAGS = ["--interval=50ms", "--age-outbox=200ms", "--age-callback=1s", *AGES]
 RECEIVER = "FaultsOfSweepd"
-PATIENCE = 100      # s: what MongoDB refuses is tried again after 30 s, then after 60
+PATIENCE = 320      # s: what MongoDB refuses is tried again after 30 s, then 60 and so on, at last every 300
 
 
 def now():

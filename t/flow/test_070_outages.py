@@ -149,9 +149,9 @@ def test_with_mongodb_stopped_no_worker_is_blocked(system):
         os.kill(pid, signal.SIGCONT)
     for miss in misses:
         miss.wait(20)
-    # The machine may be busy with something else: the middle and all but a few must hold, not each single one.
-    assert statistics.median(times) < 0.05
-    assert sorted(times)[int(len(times) * 0.98)] < 0.05, max(times)
+    # A worker that waited for MongoDB would be away for the two seconds of its time-out; a busy machine is not.
+    assert statistics.median(times) < 1
+    assert sorted(times)[int(len(times) * 0.98)] < 1, max(times)
     wait_for(lambda: system.order.post("/v1/orders", json=system.payload()).status_code == 202, what="orders again")
 
 

@@ -355,6 +355,7 @@ static void refused_attempts(void **state)
 
     memcpy(payment.attempt_by, ME, sizeof(ME));
     payment.attempts = 2;
+    payment.has_amount = true;                                      /* which is stored before the company is asked */
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
     assert_int_equal(payment.status, FOODSVC_PENDING);
     assert_string_equal(payment.attempt_by, "");
@@ -365,6 +366,15 @@ static void refused_attempts(void **state)
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
     assert_int_equal(payment.status, FOODSVC_PAY_FAILED);
     assert_int_equal(payment.refused, 500);
+
+    payment = held(false, NOW + 1);
+    memcpy(payment.attempt_by, ME, sizeof(ME));
+    payment.attempts = 2;                                           /* the first died with CustomerService not done */
+    change.asked = false;
+    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(payment.status, FOODSVC_PAY_FAILED);
+    assert_int_equal(payment.refused, 500);
+    change.asked = true;
 
     start(&payment, &PENDING);                                      /* to what it has taken: its callback decides */
     memcpy(payment.attempt_by, ME, sizeof(ME));
