@@ -159,8 +159,8 @@ typedef enum {
  *              doesn't count as taken: nobody could tell what its callback is about
  *   REFUSED    the same, and the attempt is this one: WRITE: it ends. What was taken before stays so: its callback
  *              decides. Where the company was not asked, and an earlier request's outcome is not known (it is where no
- *              amount is stored: then the company never heard of a charge), it stays pending; else to failed, no event, or with reimburse back to paid. WAIT when another attempt is under
- *              way; else NOTHING
+ *              amount is stored: then the company never heard of a charge), it stays pending; else to failed, no event,
+ *              or with reimburse back to paid. WAIT when another attempt is under way; else NOTHING
  *   RELEASED   the attempt is this one: WRITE: it ends; else NOTHING
  *   CALLBACK   pending: paid, failed, reimbursed are written; pending + reimburse: reimbursed, and failed, of the
  *              transaction that was taken, or of any when it is stale, even if it was refused last: back to paid;

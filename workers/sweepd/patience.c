@@ -6,7 +6,7 @@
 #include "worker_log.h"
 
 
-/* An order's statuses share a place, for it has one at a time; an order and its payment have the same id, and do not. */
+/* An order's statuses share a place, for it has one at a time; an order and its payment, of the same id, do not. */
 static size_t slot_of(const char *id, int state)
 {
     uint32_t  hash = 2166136261U ^ (uint32_t) (state < 0 ? state : 0);
