@@ -44,7 +44,8 @@ static const worker_conf_option_t options[] = {
       .help = "h" },
     { .key = "wait", .type = WORKER_CONF_MS, .offset = offsetof(values_t, wait), .value = "10s", .help = "h",
       .reload = true },
-    { .key = "speed", .type = WORKER_CONF_REAL, .offset = offsetof(values_t, speed), .value = "1.5", .help = "h" },
+    { .key = "speed", .type = WORKER_CONF_REAL, .offset = offsetof(values_t, speed), .value = "1.5", .max = 1000,
+      .help = "h" },
     { .key = "loud", .type = WORKER_CONF_BOOL, .offset = offsetof(values_t, loud), .value = "off", .help = "h" },
     { .key = "level", .type = WORKER_CONF_NAME, .offset = offsetof(values_t, level), .value = "low", .names = levels,
       .help = "h" },
@@ -204,6 +205,7 @@ static void bad_ones_are_refused(void **state)
     refuses("wait = -1s\n", NULL, "out of range");
     refuses("wait = 9223372036854775807h\n", NULL, "out of range");
     refuses("speed = nan\n", NULL, "is not a number");
+    refuses("speed = 1001\n", NULL, "\"1001\" is not a number from 0 to 1000");
     refuses("loud = maybe\n", NULL, "is neither on nor off");
     refuses("level = middle\n", NULL, "is none of low, high");
     refuses("the_url = http://x\n", NULL, ":1: the_url: write x://host");

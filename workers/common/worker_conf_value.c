@@ -108,8 +108,10 @@ static bool to_real(const worker_conf_option_t *option, const char *text, double
     if (end == text || *end || *real != *real || *real < (double) option->min
         || (option->max && *real > (double) option->max))
     {
-        return fails(err, errlen, "\"%.64s\" is not a number of %lld or more%s", text, (long long) option->min,
-                     option->max ? " within its limit" : "");
+        return option->max ? fails(err, errlen, "\"%.64s\" is not a number from %lld to %lld", text,
+                                   (long long) option->min, (long long) option->max)
+                           : fails(err, errlen, "\"%.64s\" is not a number of %lld or more", text,
+                                   (long long) option->min);
     }
     return true;
 }
