@@ -143,7 +143,9 @@ static foodsvc_payment_verdict_e begin_attempt(foodsvc_payment_t *payment, const
     payment->attempt_until = change->by[0] != '\0' ? change->when + lease : 0;
     payment->asked = change->when;
     payment->refused = 0;
-    if (change->key_life_ms > 0 && (payment->attempts == 0 || payment->ask_until == 0 || is_unheard(payment))) {
+    if (change->key_life_ms > 0 && (payment->attempts == 0 || payment->ask_until == 0 || is_unheard(payment)
+                                    || payment->ask_until > change->when + change->key_life_ms))
+    {   /* the last: a clock was ahead */
         payment->ask_until = change->when + change->key_life_ms;
     }
     count(&payment->attempts);

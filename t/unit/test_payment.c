@@ -152,6 +152,16 @@ static void no_key_is_shown_that_may_be_forgotten(void **state)
     }
 }
 
+/* The first attempt's clock was far ahead. */
+static void no_clock_prolongs_it(void **state)
+{
+    foodsvc_payment_t payment = { .status = FOODSVC_PENDING, .has_amount = true, .attempts = 1,
+                                  .ask_until = NOW + 9 * LIFE };
+
+    assert_int_equal(ask_after(&payment, 0), FOODSVC_PAYMENT_WRITE);
+    assert_true(payment.ask_until == NOW + LIFE);
+}
+
 /* A charge whose amount is not known yet was never asked for: CustomerService may be away for days. */
 static void what_the_company_never_heard_is_not_stale(void **state)
 {
@@ -492,6 +502,7 @@ int main(void)
         cmocka_unit_test(one_attempt_at_a_time),
         cmocka_unit_test(who_waited_hears_what_the_other_heard),
         cmocka_unit_test(no_key_is_shown_that_may_be_forgotten),
+        cmocka_unit_test(no_clock_prolongs_it),
         cmocka_unit_test(what_the_company_never_heard_is_not_stale),
         cmocka_unit_test(a_new_request_has_its_own_time),
         cmocka_unit_test(a_refusal_does_not_put_back_the_clock),

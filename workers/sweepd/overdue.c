@@ -37,8 +37,8 @@ static void report_stale(sweepd_t *sweepd, const foodsvc_payment_t *payment)
 {
     if (patience_left(&sweepd->patience, payment->id, PATIENCE_PAYMENT) == 0) {
         patience_wait(&sweepd->patience, payment->id, PATIENCE_PAYMENT, REPORT_FIRST, REPORT_LAST);
-        worker_log(WORKER_LOG_WARN, "the card company has not reported, and may have forgotten the idempotency key: it is "
-                   "not asked again", worker_text("order", payment->id),
+        worker_log(WORKER_LOG_WARN, "the card company has not reported, and may have forgotten the idempotency key: it "
+                   "is not asked again", worker_text("order", payment->id),
                    worker_text("of", payment->reimburse ? "reimbursement" : "payment"),
                    worker_int("stood_ms", foodsvc_time_now() - payment->created));
     }
@@ -52,7 +52,8 @@ static void ask_again(sweepd_t *sweepd, const foodsvc_payment_t *payment, const 
     if (work_exists(sweepd, payment->id) || (!payment->reimburse && order->status == FOODSVC_CREATED)) {
         return;
     }
-    worker_log(WORKER_LOG_WARN, "the card company has not reported, it is asked again", worker_text("order", payment->id),
+    worker_log(WORKER_LOG_WARN, "the card company has not reported, it is asked again",
+               worker_text("order", payment->id),
                worker_text("of", payment->reimburse ? "reimbursement" : "payment"),
                worker_text("is", foodsvc_status_name(order->status)),
                worker_int("stood_ms", foodsvc_time_now() - payment->asked));
