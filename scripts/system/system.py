@@ -370,8 +370,9 @@ class System:
             say(f"{part:8} {'answers' if wrong is None else wrong:30} {'pid ' + ' '.join(pids) if pids else '':18} {where}")
         if self.pids("nginx"):
             wrong = health.everything(settings)
+            well = "both services say that all is well" + ("" if good else ", but not every part of the system answers")
             good = good and wrong is None
-            say(f"{'health':8} {wrong or 'both services say that all is well'}")
+            say(f"{'health':8} {wrong or well}")
         return good
 
     def pid(self, part):
