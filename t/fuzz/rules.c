@@ -213,7 +213,8 @@ static void check_payment_change(const foodsvc_payment_t *payment, const foodsvc
         MUST(copy->status == FOODSVC_PAY_REIMBURSED);
     }
     if (change->kind == FOODSVC_PAYMENT_CALLBACK) {
-        bool again = copy->reimburse_refused > payment->reimburse_refused;      /* what the company refused is owed */
+        bool again = copy->reimburse_refused > payment->reimburse_refused       /* what the company refused is owed */
+                     || payment->reimburse_refused == INT32_MAX;                /* as far as it is counted */
 
         MUST(copy->status == payment->status || copy->status == change->status
              || (again && copy->status == FOODSVC_PAY_PAID && payment->reimburse));
