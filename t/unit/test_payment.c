@@ -93,6 +93,17 @@ static void one_attempt_at_a_time(void **state)
     }
 }
 
+/* Whoever else wrote the document. */
+static void what_is_paid_for_is_no_refund(void **state)
+{
+    foodsvc_payment_change_t change = ask(FOODSVC_PAYMENT_REQUESTED);
+    foodsvc_payment_t        payment = { .status = FOODSVC_PAY_FAILED, .reimburse = true };
+
+    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(payment.status, FOODSVC_PENDING);
+    assert_false(payment.reimburse);
+}
+
 static void who_waited_hears_what_the_other_heard(void **state)
 {
     foodsvc_payment_change_t change = ask(FOODSVC_PAYMENT_REQUESTED);
@@ -500,6 +511,7 @@ int main(void)
         cmocka_unit_test(requested),
         cmocka_unit_test(reimburse),
         cmocka_unit_test(one_attempt_at_a_time),
+        cmocka_unit_test(what_is_paid_for_is_no_refund),
         cmocka_unit_test(who_waited_hears_what_the_other_heard),
         cmocka_unit_test(no_key_is_shown_that_may_be_forgotten),
         cmocka_unit_test(no_clock_prolongs_it),
