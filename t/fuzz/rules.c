@@ -201,8 +201,8 @@ static void check_payment_change(const foodsvc_payment_t *payment, const foodsvc
 
     /* Money once: no charge for what the company took or gave back, no refund of what was not paid. */
     if (verdict == FOODSVC_PAYMENT_WRITE && change->kind == FOODSVC_PAYMENT_REQUESTED) {
-        MUST(!foodsvc_payment_taken(payment) && copy->status == FOODSVC_PENDING && !copy->reimburse);
-        MUST(payment->status == FOODSVC_PENDING || payment->status == FOODSVC_PAY_FAILED);
+        MUST(!payment->has_transaction_id && copy->status == FOODSVC_PENDING && !copy->reimburse);
+        MUST((payment->status == FOODSVC_PENDING && !payment->reimburse) || payment->status == FOODSVC_PAY_FAILED);
     }
     if (verdict == FOODSVC_PAYMENT_WRITE && change->kind == FOODSVC_PAYMENT_REIMBURSE) {
         MUST(copy->status == FOODSVC_PENDING && copy->reimburse && !copy->reimburse_taken);
