@@ -27,4 +27,15 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Done with a page: `after` is where the next one begins, NULL when there is none. */
+static inline void turn_page(foodsvc_store_page_t *page, bson_t **after)
+{
+    if (*after != NULL) {
+        bson_destroy(*after);
+    }
+    *after = page->next;
+    page->next = NULL;
+    foodsvc_store_page_clear(page);
+}
+
 #endif

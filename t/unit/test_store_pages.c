@@ -20,12 +20,7 @@ static void check_pages(size_t limit, char ids[][FOODSVC_UUID_TEXT + 1], const s
                 seen[k] += strcmp(page.orders[i]->id, ids[k]) == 0;
             }
         }
-        if (after != NULL) {
-            bson_destroy(after);
-        }
-        after = page.next;
-        page.next = NULL;
-        foodsvc_store_page_clear(&page);
+        turn_page(&page, &after);
     } while (after != NULL);
     for (k = 0; k < n; k++) {
         assert_int_equal(seen[k], counts[k]);

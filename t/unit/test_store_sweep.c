@@ -124,12 +124,7 @@ static void test_found_by_age(void **state)
             assert_string_equal(page.orders[i]->id, orders[N - 1 - seen]->id);
             seen++;
         }
-        if (after != NULL) {
-            bson_destroy(after);
-        }
-        after = page.next;
-        page.next = NULL;
-        foodsvc_store_page_clear(&page);
+        turn_page(&page, &after);
     } while (after != NULL);
     assert_int_equal(seen, N - 1);                              /* the youngest is not old enough */
 
@@ -184,12 +179,7 @@ static void test_a_clock_that_was_ahead(void **state)
         assert_int_equal(page.rc, FOODSVC_STORE_OK);
         assert_int_equal(place_on(&page, orders[2]->id), -1);
         seen += place_on(&page, orders[0]->id) == 0 || place_on(&page, orders[1]->id) == 0;
-        if (after != NULL) {
-            bson_destroy(after);
-        }
-        after = page.next;
-        page.next = NULL;
-        foodsvc_store_page_clear(&page);
+        turn_page(&page, &after);
     } while (after != NULL);
     assert_int_equal(seen, 2);
     for (size_t i = 0; i < COUNT(orders); i++) {
@@ -310,12 +300,7 @@ static void test_bounded_by_the_index(void **state)
             foodsvc_store_orders_owing(store, &owing, &page);
             assert_int_equal(page.norders, 5);
             check_last_find(db, "IXSCAN { status: 1, owes_since: 1, _id: 1 }", 7);
-            if (after != NULL) {
-                bson_destroy(after);
-            }
-            after = page.next;
-            page.next = NULL;
-            foodsvc_store_page_clear(&page);
+            turn_page(&page, &after);
         }
         bson_destroy(after);
         after = NULL;
