@@ -76,11 +76,14 @@ class Faults:
 
     def where(self):
         """The call that failed, for the screen."""
+        return self.line(HEAD.unpack_from(self.memory)[6], self.failed)
+
+    def line(self, place, name):
+        """A call with its function and line."""
         binary = os.path.join(BUILD, BINARIES.get(self.program, "bin/" + self.program))
-        place = HEAD.unpack_from(self.memory)[6]
         found = subprocess.run(["addr2line", "-fse", binary, hex(place - 1)], capture_output=True, text=True,
                                check=False)
-        return f"{self.failed} in {' '.join(found.stdout.split())}"
+        return f"{name} in {' '.join(found.stdout.split())}"
 
 
 def pytest_terminal_summary(terminalreporter):
