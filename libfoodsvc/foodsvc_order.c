@@ -139,7 +139,10 @@ static bool heard_from(const foodsvc_order_t *order, source_e source)
     return false;
 }
 
-/* The customer cancelled it, at whatever it stands now. Only a scheduled delivery can be cancelled: there is one. */
+/*
+ * It was cancelled, at whatever it stands now. Then there may be a delivery, also when no id came: it was scheduled, or
+ * asked for without an answer.
+ */
 static bool was_cancelled(const foodsvc_order_t *order)
 {
     for (size_t i = 0; i < order->nupdated; i++) {
@@ -234,9 +237,22 @@ static foodsvc_verdict_e decide_event(foodsvc_order_t *order, const foodsvc_chan
     return FOODSVC_REFUSED;
 }
 
+/*
+ * The customer may cancel while the delivery is scheduled, as the API says. An operator may as long as there is money to
+ * give back and no meal: KitchenService has no call that would take one back.
+ */
+static bool may_cancel(const foodsvc_order_t *order, foodsvc_change_e kind)
+{
+    if (kind == FOODSVC_CHANGE_CANCEL) {
+        return order->status == FOODSVC_DELIVERY_SCHEDULED;
+    }
+    return order->status >= FOODSVC_PAYMENT_PAID && order->status <= FOODSVC_DRIVER_AVAILABLE
+           && !order->has_kitchen_id && !heard_from(order, FROM_KITCHEN);
+}
+
 static foodsvc_verdict_e decide_cancel(foodsvc_order_t *order, const foodsvc_change_t *change, bool *ok)
 {
-    if (order->status != FOODSVC_DELIVERY_SCHEDULED) {
+    if (!may_cancel(order, change->kind)) {
         return FOODSVC_REFUSED;
     }
     if (!foodsvc_order_add_step(order, FOODSVC_ORDER_CANCELLED, change->when)) {
@@ -265,6 +281,7 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
     case FOODSVC_CHANGE_EVENT:
         return decide_event(order, change, ok);
     case FOODSVC_CHANGE_CANCEL:
+    case FOODSVC_CHANGE_GIVE_UP:
         return decide_cancel(order, change, ok);
     case FOODSVC_CHANGE_SETTLED:
         return decide_settled(order, change);
@@ -335,6 +352,19 @@ unsigned foodsvc_order_owes(const foodsvc_order_t *order)
         return owes_on_path(order);
     }
     return owes & ~order->settled;
+}
+
+bool foodsvc_order_refused(const foodsvc_order_t *order, foodsvc_owes_e what, foodsvc_change_t *change)
+{
+    memset(change, 0, sizeof(*change));
+    if (what == FOODSVC_OWES_PAYMENT) {
+        change->kind = FOODSVC_CHANGE_EVENT;
+        change->status = FOODSVC_PAYMENT_FAILED;
+        return true;
+    }
+    change->kind = FOODSVC_CHANGE_SETTLED;
+    change->settled = FOODSVC_OWES_DELIVERY_CANCEL;
+    return what == FOODSVC_OWES_DELIVERY && was_cancelled(order) && !heard_from(order, FROM_DELIVERY);
 }
 
 int64_t foodsvc_order_since(const foodsvc_order_t *order)

@@ -110,6 +110,7 @@ size_t foodsvc_order_rank(const foodsvc_order_t *order);
 typedef enum {
     FOODSVC_CHANGE_EVENT,       /* a status came: from the queue, or in a partner's answer */
     FOODSVC_CHANGE_CANCEL,      /* the customer cancels */
+    FOODSVC_CHANGE_GIVE_UP,     /* an operator cancels what a partner refuses for good; for who has the claim */
     FOODSVC_CHANGE_SETTLED      /* a debt without a status of its own was paid */
 } foodsvc_change_e;
 
@@ -130,8 +131,8 @@ typedef enum {
                                paymentPaid when the refund was asked for: it was refused, and is owed again */
     FOODSVC_DUPLICATE,      /* this status was reached already and is still the order's: nothing to write */
     FOODSVC_LATE,           /* its stage lies behind: nothing to write */
-    FOODSVC_REFUSED         /* not legal in this state: a cancel too early or too late, an
-                               orderCancelled nobody asked for */
+    FOODSVC_REFUSED         /* not legal in this state: a cancel too early or too late, the giving up of what is not
+                               paid or is KitchenService's already, an orderCancelled nobody asked for */
 } foodsvc_verdict_e;
 
 const char *foodsvc_verdict_name(foodsvc_verdict_e verdict);
@@ -163,6 +164,15 @@ foodsvc_verdict_e foodsvc_order_decide(foodsvc_order_t *order, const foodsvc_cha
  *   delivered                        nothing
  */
 unsigned foodsvc_order_owes(const foodsvc_order_t *order);
+
+/*
+ * What it means that a service refuses for good what the order owes: true, and *change is to be stored; false: nothing,
+ * it stays owed.
+ *   payment                          paymentFailed
+ *   delivery, to be cancelled        there is none to cancel. Unless DeliveryService told of one: then it has lost it, or
+ *                                    refuses for another reason
+ */
+bool foodsvc_order_refused(const foodsvc_order_t *order, foodsvc_owes_e what, foodsvc_change_t *change);
 
 /* Since when the order stands in its status, ms: the time of its last step, or of its creation. */
 int64_t foodsvc_order_since(const foodsvc_order_t *order);

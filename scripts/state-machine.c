@@ -45,9 +45,9 @@ static foodsvc_verdict_e event(foodsvc_order_t *order, foodsvc_status_e status)
     return decide(order, &change);
 }
 
-static foodsvc_verdict_e cancel(foodsvc_order_t *order)
+static foodsvc_verdict_e cancel(foodsvc_order_t *order, foodsvc_change_e kind)
 {
-    foodsvc_change_t change = { .kind = FOODSVC_CHANGE_CANCEL };
+    foodsvc_change_t change = { .kind = kind };
 
     return decide(order, &change);
 }
@@ -77,7 +77,7 @@ static foodsvc_order_t *order_in(foodsvc_status_e state)
             if (copy == NULL) {
                 die();
             }
-            if (cancel(copy) == FOODSVC_APPLIED) {
+            if (cancel(copy, FOODSVC_CHANGE_CANCEL) == FOODSVC_APPLIED) {
                 foodsvc_order_free(order);
                 order = copy;
                 break;
@@ -110,10 +110,11 @@ static const char *owes(const foodsvc_order_t *order)
     return text;
 }
 
-static bool may_cancel(foodsvc_status_e state)
+/* The customer (CANCEL), or an operator (GIVE_UP). */
+static bool may_cancel(foodsvc_status_e state, foodsvc_change_e kind)
 {
     foodsvc_order_t *order = order_in(state);
-    bool             may = cancel(order) == FOODSVC_APPLIED;
+    bool             may = cancel(order, kind) == FOODSVC_APPLIED;
 
     foodsvc_order_free(order);
     return may;
@@ -162,9 +163,12 @@ static void print_dot(void)
                 break;
             }
         }
-        if (may_cancel((foodsvc_status_e) s)) {
+        if (may_cancel((foodsvc_status_e) s, FOODSVC_CHANGE_CANCEL)) {
             printf("    %s -> %s [label=\"  the customer cancels\"]\n", from,
                    foodsvc_status_name(FOODSVC_ORDER_CANCELLED));
+        } else if (may_cancel((foodsvc_status_e) s, FOODSVC_CHANGE_GIVE_UP)) {
+            printf("    %s -> %s [color=\"#a4433a\", fontcolor=\"#a4433a\", constraint=false,"
+                   " label=\"  given up\"]\n", from, foodsvc_status_name(FOODSVC_ORDER_CANCELLED));
         }
     }
     puts("}");
@@ -172,23 +176,24 @@ static void print_dot(void)
 
 static void print_states(void)
 {
-    puts("| state | owes | the customer may cancel | |\n|---|---|---|---|");
+    puts("| state | owes | the customer may cancel | an operator may give it up | |\n|---|---|---|---|---|");
     for (int s = 0; s < FOODSVC_STATUS_COUNT; s++) {
         foodsvc_status_e state = (foodsvc_status_e) s;
         foodsvc_order_t *order = order_in(state);
 
-        printf("| `%s` | %s | %s | %s |\n", foodsvc_status_name(state), owes(order), may_cancel(state) ? "yes" : "",
-               foodsvc_status_final(state) ? "final" : "");
+        printf("| `%s` | %s | %s | %s | %s |\n", foodsvc_status_name(state), owes(order),
+               may_cancel(state, FOODSVC_CHANGE_CANCEL) ? "yes" : "",
+               may_cancel(state, FOODSVC_CHANGE_GIVE_UP) ? "yes" : "", foodsvc_status_final(state) ? "final" : "");
         for (int e = 0; e < FOODSVC_STATUS_COUNT; e++) {
             if (foodsvc_order_table(state, (foodsvc_status_e) e) == FOODSVC_NOTED) {
                 event(order, (foodsvc_status_e) e);
-                printf("| `%s`, then `%s` | %s | | |\n", foodsvc_status_name(state),
+                printf("| `%s`, then `%s` | %s | | | |\n", foodsvc_status_name(state),
                        foodsvc_status_name((foodsvc_status_e) e), owes(order));
             }
         }
         if (order->settled != 0) {
             order->settled = 0;
-            printf("| `%s`, with what it owed before not done | %s | | |\n", foodsvc_status_name(state), owes(order));
+            printf("| `%s`, with what it owed before not done | %s | | | |\n", foodsvc_status_name(state), owes(order));
         }
         foodsvc_order_free(order);
     }
@@ -223,7 +228,8 @@ static void print_markdown(void)
          "what the code says.\n\n"
          "![The order's state machine](diagrams/state-machine.svg)\n\n"
          "Solid: the next state. Dotted: out of turn, from a service that knows what happened; the same goes, not\n"
-         "drawn, for every later stage of the path. Dashed: kept in the history alone. A double frame is final.\n\n"
+         "drawn, for every later stage of the path. Dashed: kept in the history alone. Red: an operator gives the\n"
+         "order up, because a service refuses it for good (`foodctl order refund`). A double frame is final.\n\n"
          "## What a state owes\n\n"
          "As long as it is not done, it is looked for and tried again.\n");
     print_states();
@@ -247,7 +253,7 @@ static void print_json(void)
 {
     for (int s = 0; s < FOODSVC_STATUS_COUNT; s++) {
         foodsvc_status_e state = (foodsvc_status_e) s;
-        bool             cancel = may_cancel(state);
+        bool             cancel = may_cancel(state, FOODSVC_CHANGE_CANCEL);
 
         printf("%s\"%s\": {\"final\": %s, \"cancel\": %s%s%s, \"events\": {", s == 0 ? "{" : ",\n ",
                foodsvc_status_name(state), foodsvc_status_final(state) ? "true" : "false", cancel ? "\"" : "",

@@ -41,7 +41,7 @@ def finish(process, timeout=40):
 
 def test_every_command_has_help():
     names = commands()
-    assert len(names) == len(set(names)) == 25
+    assert len(names) == len(set(names)) == 26
     for name in [*names, "order", "queue"]:
         text = good(*name.split(), "--help")
         assert text.startswith(f"Usage: foodctl {name}")
@@ -290,7 +290,7 @@ def complete(*words):
 
 def test_bash_completion():
     assert complete("qu") == ["queue"]
-    assert sorted(complete("order", "")) == ["cancel", "delete", "list", "place", "repair", "show", "watch"]
+    assert sorted(complete("order", "")) == ["cancel", "delete", "list", "place", "refund", "repair", "show", "watch"]
     assert complete("order", "watch", "--until", "paymentF") == ["paymentFailed"]
     assert complete("--api-key", "x", "order", "watch", "--until", "=", "cookingM") == ["cookingMeal"]
     assert complete("respond", "x", "cookingM") == ["cookingMeal"] and complete("respond", "") == [""]

@@ -55,26 +55,6 @@ def test_a_delivery_and_the_cache(system, partners, stored):
     assert len(partners.calls_of("delivery", order_id)) == 1
 
 
-def test_an_order_that_no_driver_will_ever_bring_is_given_back_by_hand(system, partners):
-    """DeliveryService refuses for good. An order that waits for its delivery cannot be cancelled; one whose delivery is said to be
-    scheduled can."""
-    partners.say("delivery", Answer(422, {"detail": "We do not deliver there"}))
-    order_id = system.place()["id"]
-    system.callback(order_id, "paymentPaid")
-    system.wait_status(order_id, "paymentPaid")
-    wait_for(lambda: partners.calls_of("delivery", order_id), what="the delivery's refusal")
-    bad("order", "cancel", order_id, code=1, says=r"\(status 400\)")
-    assert partners.calls_of("reimburse", order_id) == []
-    good("respond", order_id, "deliveryScheduled")
-    system.wait_status(order_id, "deliveryScheduled")
-    assert from_json("order", "cancel", order_id)["status"] == "orderCancelled"
-    wait_for(lambda: partners.calls_of("reimburse", order_id), what="the refund to be asked for")
-    system.callback(order_id, "reimbursed")
-    system.wait_status(order_id, "reimbursed")
-    assert system.history(order_id) == ["paymentPaid", "deliveryScheduled", "orderCancelled", "reimbursed"]
-    assert good("order", "repair", order_id) == f"nothing is owed\norder {order_id} is reimbursed\n"
-
-
 def test_all_debts_of_a_cancelled_order(system, partners, stored):
     order_id = owing(stored, "created", updated=[])
     good("order", "repair", order_id)

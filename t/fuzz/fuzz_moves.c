@@ -7,8 +7,10 @@
 static foodsvc_uuid_t some = { { 1 } };
 
 /* The place on the happy path, to see that no order goes back on it. */
-static void check_step(foodsvc_status_e before, foodsvc_status_e after, bool cancel)
+static void check_step(foodsvc_status_e before, foodsvc_status_e after, foodsvc_change_e kind)
 {
+    bool given_up = kind == FOODSVC_CHANGE_GIVE_UP;
+
     if (before == after) {
         return;
     }
@@ -16,8 +18,9 @@ static void check_step(foodsvc_status_e before, foodsvc_status_e after, bool can
     if (after <= FOODSVC_DELIVERED) {
         MUST(before < after);
     }
-    MUST((after == FOODSVC_ORDER_CANCELLED) == cancel);
-    MUST(!cancel || before == FOODSVC_DELIVERY_SCHEDULED);
+    MUST((after == FOODSVC_ORDER_CANCELLED) == (kind == FOODSVC_CHANGE_CANCEL || given_up));
+    MUST(kind != FOODSVC_CHANGE_CANCEL || before == FOODSVC_DELIVERY_SCHEDULED);
+    MUST(!given_up || (before >= FOODSVC_PAYMENT_PAID && before <= FOODSVC_DRIVER_AVAILABLE));
     MUST(before != FOODSVC_ORDER_CANCELLED || after == FOODSVC_REIMBURSED);
     MUST(before != FOODSVC_PAYMENT_FAILED || after == FOODSVC_REIMBURSED);
 }
@@ -35,14 +38,14 @@ static void order_byte(foodsvc_order_t *order, uint8_t byte)
         change.has_kitchen_id = byte & 1;
         change.has_delivery_id = byte & 2;
     } else if (byte < 0x80) {
-        change.kind = FOODSVC_CHANGE_CANCEL;
+        change.kind = byte & 1 ? FOODSVC_CHANGE_GIVE_UP : FOODSVC_CHANGE_CANCEL;
     } else {
         change.kind = FOODSVC_CHANGE_SETTLED;
         change.settled = byte & 0x1F;
     }
     MUST(foodsvc_order_decide(order, &change, &ok) <= FOODSVC_REFUSED);
     MUST(ok);
-    check_step(before, order->status, change.kind == FOODSVC_CHANGE_CANCEL);
+    check_step(before, order->status, change.kind);
     /* A refund that is owed stays owed until it was given or settled. */
     if (owed & FOODSVC_OWES_REIMBURSEMENT && !(foodsvc_order_owes(order) & FOODSVC_OWES_REIMBURSEMENT)) {
         MUST(order->status == FOODSVC_REIMBURSED || order->settled & FOODSVC_OWES_REIMBURSEMENT);

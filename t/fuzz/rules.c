@@ -62,7 +62,7 @@ static void check_verdict(const foodsvc_order_t *before, const foodsvc_order_t *
         MUST(after->nupdated == before->nupdated + 1);
         MUST(after->updated[before->nupdated].status == after->status);
         MUST(after->updated[before->nupdated].when == change->when);
-        MUST(after->status == (change->kind == FOODSVC_CHANGE_CANCEL ? FOODSVC_ORDER_CANCELLED : change->status));
+        MUST(after->status == (change->kind == FOODSVC_CHANGE_EVENT ? change->status : FOODSVC_ORDER_CANCELLED));
         MUST(!foodsvc_status_final(before->status));
         break;
     case FOODSVC_NOTED:
@@ -98,15 +98,20 @@ static foodsvc_order_t *decide_twice(const foodsvc_order_t *order, const foodsvc
     return copy;
 }
 
-static void check_cancel(const foodsvc_order_t *order)
+/* By the customer or by an operator. */
+static void check_cancel(const foodsvc_order_t *order, foodsvc_change_e kind)
 {
-    const foodsvc_change_t  cancel = { .kind = FOODSVC_CHANGE_CANCEL, .when = 1 };
+    const foodsvc_change_t  cancel = { .kind = kind, .when = 1 };
     const foodsvc_change_t  settled = {
         .kind = FOODSVC_CHANGE_SETTLED, .settled = FOODSVC_OWES_DELIVERY_CANCEL | FOODSVC_OWES_REIMBURSEMENT
     };
     foodsvc_order_t        *after = decide_twice(order, &cancel), *paid_back;
 
-    MUST((after->status != order->status) == (order->status == FOODSVC_DELIVERY_SCHEDULED));
+    if (kind == FOODSVC_CHANGE_CANCEL) {
+        MUST((after->status != order->status) == (order->status == FOODSVC_DELIVERY_SCHEDULED));
+    } else {
+        MUST(after->status == order->status || !order->has_kitchen_id);
+    }
     if (after->status != order->status) {
         MUST(foodsvc_order_owes(after) & FOODSVC_OWES_REIMBURSEMENT || order->settled & FOODSVC_OWES_REIMBURSEMENT);
     }
@@ -138,7 +143,8 @@ void fuzz_order(const foodsvc_order_t *order)
 
         foodsvc_order_free(decide_twice(order, &event));
     }
-    check_cancel(order);
+    check_cancel(order, FOODSVC_CHANGE_CANCEL);
+    check_cancel(order, FOODSVC_CHANGE_GIVE_UP);
 }
 
 void fuzz_same_items(const foodsvc_item_t *a, size_t na, const foodsvc_item_t *b, size_t nb)

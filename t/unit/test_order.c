@@ -39,14 +39,24 @@ static foodsvc_verdict_e event_with_ids(foodsvc_order_t *order, foodsvc_status_e
     return verdict;
 }
 
-static foodsvc_verdict_e cancel(foodsvc_order_t *order)
+static foodsvc_verdict_e decide(foodsvc_order_t *order, foodsvc_change_e kind)
 {
-    foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_CANCEL, .when = 5 };
+    foodsvc_change_t  change = { .kind = kind, .when = 5 };
     bool              ok = false;
     foodsvc_verdict_e verdict = foodsvc_order_decide(order, &change, &ok);
 
     assert_true(ok);
     return verdict;
+}
+
+static foodsvc_verdict_e cancel(foodsvc_order_t *order)
+{
+    return decide(order, FOODSVC_CHANGE_CANCEL);
+}
+
+static foodsvc_verdict_e give_up(foodsvc_order_t *order)
+{
+    return decide(order, FOODSVC_CHANGE_GIVE_UP);
 }
 
 static foodsvc_verdict_e settle(foodsvc_order_t *order, unsigned bits)
@@ -199,6 +209,39 @@ static void only_a_scheduled_delivery_can_be_cancelled(void **state)
     }
 }
 
+static void what_is_paid_and_not_the_kitchens_can_be_given_up(void **state)
+{
+    foodsvc_order_t *order;
+
+    for (int at = 0; at < FOODSVC_STATUS_COUNT; at++) {
+        order = order_at((foodsvc_status_e) at);
+        if (at >= FOODSVC_PAYMENT_PAID && at <= FOODSVC_DRIVER_AVAILABLE) {
+            assert_int_equal(give_up(order), FOODSVC_APPLIED);
+            assert_int_equal(order->status, FOODSVC_ORDER_CANCELLED);
+            assert_int_equal(order->updated[0].status, FOODSVC_ORDER_CANCELLED);
+            assert_int_equal(order->updated[0].when, 5);
+            assert_true(foodsvc_order_owes(order) & FOODSVC_OWES_REIMBURSEMENT);
+            assert_int_equal(event_with_ids(order, FOODSVC_COOKING_SCHEDULED, 0, 7), FOODSVC_LATE);
+            assert_int_equal(give_up(order), FOODSVC_REFUSED);
+        } else {
+            assert_int_equal(give_up(order), FOODSVC_REFUSED);
+            assert_int_equal(order->status, at);
+            assert_int_equal(order->nupdated, 0);
+        }
+        foodsvc_order_free(order);
+    }
+
+    order = order_at(FOODSVC_DRIVER_AVAILABLE);
+    order->has_kitchen_id = true;
+    assert_int_equal(give_up(order), FOODSVC_REFUSED);
+    foodsvc_order_free(order);
+
+    order = order_at(FOODSVC_DRIVER_AVAILABLE);     /* another implementation's, without the id */
+    assert_true(foodsvc_order_add_step(order, FOODSVC_COOKING_SCHEDULED, 1));
+    assert_int_equal(give_up(order), FOODSVC_REFUSED);
+    foodsvc_order_free(order);
+}
+
 static void a_cancelled_order_owes_until_settled(void **state)
 {
     foodsvc_order_t *order = order_at(FOODSVC_DELIVERY_SCHEDULED);
@@ -234,6 +277,34 @@ static void a_refund_does_not_hide_a_delivery_without_its_id(void **state)
     assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_DELIVERY_CANCEL);
     settle(order, FOODSVC_OWES_DELIVERY_CANCEL);
     assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_NOTHING);
+    foodsvc_order_free(order);
+}
+
+static void a_refused_delivery_needs_no_cancel(void **state)
+{
+    foodsvc_order_t  *order = order_at(FOODSVC_PAYMENT_PAID);
+    foodsvc_change_t  change;
+    bool              ok;
+
+    assert_false(foodsvc_order_refused(order, FOODSVC_OWES_DELIVERY, &change));     /* still owed */
+    give_up(order);
+    assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_DELIVERY | FOODSVC_OWES_REIMBURSEMENT);
+    assert_false(foodsvc_order_refused(order, FOODSVC_OWES_REIMBURSEMENT, &change));
+    assert_true(foodsvc_order_refused(order, FOODSVC_OWES_DELIVERY, &change));
+    assert_int_equal(foodsvc_order_decide(order, &change, &ok), FOODSVC_NOTED);
+    assert_int_equal(foodsvc_order_owes(order), FOODSVC_OWES_REIMBURSEMENT);
+    foodsvc_order_free(order);
+
+    order = order_at(FOODSVC_DELIVERY_SCHEDULED);       /* DeliveryService told of it, and its id was lost */
+    assert_true(foodsvc_order_add_step(order, FOODSVC_DELIVERY_SCHEDULED, 1));
+    cancel(order);
+    assert_false(foodsvc_order_refused(order, FOODSVC_OWES_DELIVERY, &change));
+    foodsvc_order_free(order);
+
+    order = order_at(FOODSVC_CREATED);
+    assert_true(foodsvc_order_refused(order, FOODSVC_OWES_PAYMENT, &change));
+    assert_int_equal(foodsvc_order_decide(order, &change, &ok), FOODSVC_APPLIED);
+    assert_int_equal(order->status, FOODSVC_PAYMENT_FAILED);
     foodsvc_order_free(order);
 }
 
@@ -373,8 +444,10 @@ int main(void)
         cmocka_unit_test(a_delivery_without_its_id_is_asked_for_again),
         cmocka_unit_test(orders_that_the_original_left_owe_nothing),
         cmocka_unit_test(only_a_scheduled_delivery_can_be_cancelled),
+        cmocka_unit_test(what_is_paid_and_not_the_kitchens_can_be_given_up),
         cmocka_unit_test(a_cancelled_order_owes_until_settled),
         cmocka_unit_test(a_refund_does_not_hide_a_delivery_without_its_id),
+        cmocka_unit_test(a_refused_delivery_needs_no_cancel),
         cmocka_unit_test(paid_after_failed_is_given_back),
         cmocka_unit_test(a_refused_refund_is_owed_again),
         cmocka_unit_test(reimbursed_by_somebody_else),

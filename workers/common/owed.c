@@ -182,9 +182,10 @@ static void service_note(owed_t *owed, const char *name, bool answered, const ch
 /* True: a 2xx. Else the debt has been settled. */
 static bool judge(debt_t *debt, const worker_http_answer_t *answer)
 {
-    int    status = answer->status;
-    bool   customer = strcmp(debt->service, FOODSVC_CUSTOMER_SERVICE) == 0;
-    char  *detail;
+    int            status = answer->status;
+    bool           customer = strcmp(debt->service, FOODSVC_CUSTOMER_SERVICE) == 0;
+    char          *detail;
+    owed_result_t  refused = { .rc = OWED_DONE, .has_change = true };
 
     service_note(debt->owed, debt->service, answer->rc == WORKER_HTTP_ANSWERED || answer->rc == WORKER_HTTP_TOO_LARGE,
                  answer->reason);
@@ -196,9 +197,12 @@ static bool judge(debt_t *debt, const worker_http_answer_t *answer)
         return true;
     }
     if (status == 400 || status == 409 || status == 410 || status == 422 || (status == 404 && customer)) {
-        if (debt->kind->what == FOODSVC_OWES_PAYMENT) {
-            settle(debt, &(owed_result_t) { .rc = OWED_DONE, .has_change = true, .change = {
-                .kind = FOODSVC_CHANGE_EVENT, .status = FOODSVC_PAYMENT_FAILED, .when = foodsvc_time_now() } });
+        /* 409 may come while the first request with the key is at work: no word of the delivery's end */
+        if ((status != 409 || debt->kind->what == FOODSVC_OWES_PAYMENT)
+            && foodsvc_order_refused(debt->order, debt->kind->what, &refused.change))
+        {
+            refused.change.when = foodsvc_time_now();
+            settle(debt, &refused);
             return false;
         }
         detail = foodsvc_error_detail(debt->service, status, answer->body, answer->len);

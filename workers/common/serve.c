@@ -39,6 +39,16 @@ void serve_touch(serve_t *serve, foodsvc_status_e status, bool release)
 }
 
 
+void serve_cancel(serve_t *serve, bool claimed)
+{
+    foodsvc_change_t  change = {
+        .kind = claimed ? FOODSVC_CHANGE_GIVE_UP : FOODSVC_CHANGE_CANCEL, .when = foodsvc_time_now()
+    };
+
+    set_change(serve, &change, false);
+}
+
+
 void serve_op(const serve_t *serve, const char *id, const char *token, int64_t claim_ms, foodsvc_store_change_op_t *op)
 {
     memset(op, 0, sizeof(*op));

@@ -144,6 +144,7 @@ int ctl_order_cancel(ctl_t *ctl);
 int ctl_order_delete(ctl_t *ctl);
 int ctl_order_watch(ctl_t *ctl);
 int ctl_order_repair(ctl_t *ctl);
+int ctl_order_refund(ctl_t *ctl);
 int ctl_health(ctl_t *ctl);
 int ctl_urls_load(ctl_t *ctl);
 int ctl_urls_list(ctl_t *ctl);

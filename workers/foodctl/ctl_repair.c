@@ -1,14 +1,19 @@
 /*
- * order repair: does what one order owes, now, as orderd and sweepd do: under the order's claim, a conditional write
+ * order repair and order refund.
+ *
+ * A repair does what one order owes, now, as orderd and sweepd do: under the order's claim, a conditional write
  * that one of all takes; one debt after the other (serve.h, owed.h); each answer stored before the next call, and the
  * cache refreshed. Then it sends the events of its payment that were stored and not sent. Each call has an idempotency
  * key and each event its message_id, so a repair costs nothing twice, and nothing when foodctl is killed in the middle:
  * its claim ends by itself.
+ *
+ * A refund is a cancel that the customer could not make any more, and the same repair after it. It is stored under the
+ * claim, so that no call to KitchenService is on its way meanwhile; an order that owes nothing needs no claim, for then
+ * there is nothing to call. From there on the order is any cancelled one: what foodctl does not come to, sweepd does.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "ctl_amqp.h"
 #include "ctl_store.h"
 #include "foodsvc_names.h"
 #include "foodsvc_time.h"
@@ -30,7 +35,7 @@ typedef struct {
     owed_t          *owed;
     foodsvc_allow_t  allow;
     serve_t          serve;
-    bool             ended, uncached;
+    bool             ended, uncached, given_up;
     char             id[FOODSVC_UUID_TEXT + 1], token[FOODSVC_UUID_TEXT + 1];
     json_t          *did, *relayed;
 } ctl_repair_t;
@@ -62,8 +67,10 @@ ctl_repair_outcome(const owed_result_t *result)
     if (result->rc != OWED_DONE) {
         return result->rc == OWED_LATER ? "later" : "refused";
     }
-    return result->has_change && result->change.kind == FOODSVC_CHANGE_EVENT
-           ? foodsvc_status_name(result->change.status) : "accepted";
+    if (result->has_change && result->change.kind == FOODSVC_CHANGE_EVENT) {
+        return foodsvc_status_name(result->change.status);
+    }
+    return result->what == FOODSVC_OWES_DELIVERY ? "there is none to cancel" : "accepted";
 }
 
 static void
@@ -93,9 +100,9 @@ ctl_repair_store_failed(const ctl_repair_t *repair, foodsvc_store_rc_e rc, const
     return ctl_store_failed(repair->ctl, rc, err);
 }
 
-/* Stores the change that is ready, takes the claim with it, and goes on. CTL_OK, or told. */
+/* Stores the change that is ready, and takes the claim with it. CTL_OK, or told. */
 static int
-ctl_repair_store(ctl_repair_t *repair)
+ctl_repair_stored(ctl_repair_t *repair)
 {
     int64_t                    deadline = foodsvc_time_monotonic() + CTL_REPAIR_STORE;
     foodsvc_store_change_op_t  op, *ops[] = { &op };
@@ -116,8 +123,25 @@ ctl_repair_store(ctl_repair_t *repair)
     }
     serve_stored(&repair->serve, &op);
     repair->uncached = !worker_cache_orders(repair->cache, &repair->serve.order, 1);
-    serve_step(&repair->serve);
     return CTL_OK;
+}
+
+static int
+ctl_repair_busy(const ctl_repair_t *repair)
+{
+    char until[FOODSVC_TIME_TEXT + 1];
+
+    return ctl_fail("%s: %s does what the order owes, and has claimed it until %s: --wait SECONDS waits for that",
+                    repair->ctl->command, repair->serve.order->claim_by,
+                    foodsvc_time_format(repair->serve.order->claim_until, until));
+}
+
+static bool
+ctl_repair_is_cancelled(const ctl_repair_t *repair)
+{
+    foodsvc_status_e status = repair->serve.order->status;
+
+    return status == FOODSVC_ORDER_CANCELLED || status == FOODSVC_REIMBURSED;
 }
 
 /* One round: from the claim to the end of all that is owed. CTL_OK: serve.rc tells. */
@@ -131,7 +155,10 @@ ctl_repair_round(ctl_repair_t *repair)
     serve_touch(&repair->serve, repair->serve.order->status, false);
     while (code == CTL_OK && !repair->ended) {
         if (repair->serve.has_change) {
-            code = ctl_repair_store(repair);
+            code = ctl_repair_stored(repair);
+            if (code == CTL_OK) {
+                serve_step(&repair->serve);
+            }
         } else {
             owed_run(repair->owed);
             worker_http_poll(repair->http, NULL, 0, 100);
@@ -173,79 +200,75 @@ ctl_repair_serve(ctl_repair_t *repair)
     return code;
 }
 
-/* --- the payment's events --- */
+/* --- giving up --- */
 
-/* CTL_OK, or told. */
+/* Takes the claim, when there is anything that another process could be doing. CTL_OK, or told. */
 static int
-ctl_repair_publish(ctl_repair_t *repair, worker_amqp_t *amqp, const foodsvc_payment_t *payment, size_t i)
+ctl_refund_claim(ctl_repair_t *repair)
 {
-    const foodsvc_payment_mark_t *mark = &payment->outbox[i];
-    worker_amqp_publish_t         publish = { .queue = payment->metadata.receiver, .message_id = mark->id };
-    char                         *body = foodsvc_event_json(&payment->metadata, mark->status, NULL, NULL, &publish.len);
-    char                          err[FOODSVC_ERR] = "";
-    foodsvc_store_mark_t          confirmed = { "", "" };
-    foodsvc_store_rc_e            stored;
-    worker_amqp_rc_e              rc = WORKER_AMQP_LOST;
+    int64_t deadline = foodsvc_time_monotonic() + repair->ctl->wait;
+    int     code;
 
-    if (body == NULL) {
-        return ctl_fail("out of memory");
+    for ( ;; ) {
+        serve_touch(&repair->serve, repair->serve.order->status, false);
+        code = ctl_repair_stored(repair);
+        if (code != CTL_OK || repair->serve.claimed
+            || foodsvc_order_owes(repair->serve.order) == FOODSVC_OWES_NOTHING)
+        {
+            return code;
+        }
+        if (foodsvc_time_monotonic() >= deadline) {
+            return ctl_repair_busy(repair);
+        }
+        ctl_repair_pause();
     }
-    publish.body = body;
-    if (worker_amqp_declare(amqp, publish.queue)) {
-        rc = ctl_amqp_send(amqp, publish);
-    }
-    free(body);
-    if (rc != WORKER_AMQP_CONFIRMED) {
-        return rc == WORKER_AMQP_LOST ? ctl_amqp_lost(repair->ctl) : ctl_amqp_no_queue(repair->ctl, publish.queue);
-    }
-    memcpy(confirmed.order_id, repair->id, sizeof(confirmed.order_id));
-    memcpy(confirmed.outbox_id, mark->id, sizeof(confirmed.outbox_id));
-    stored = foodsvc_store_outbox_clear(repair->store, &confirmed, 1, err);
-    json_array_append_new(repair->relayed, json_string(foodsvc_status_name(mark->status)));
-    return stored == FOODSVC_STORE_OK ? CTL_OK : ctl_store_failed(repair->ctl, stored, err);
 }
 
-/* Sends what the payment's outbox has, in its order. CTL_OK, or told. */
+/*
+ * Cancels the order, if it is not yet. Without a claim the customer's cancel is tried, which is not legal any more as soon
+ * as there may be a call to KitchenService; then the claim is needed after all. CTL_OK, or told.
+ */
 static int
-ctl_repair_relay(ctl_repair_t *repair)
+ctl_refund_give_up(ctl_repair_t *repair)
 {
-    foodsvc_payment_t  *payment;
-    worker_amqp_t      *amqp;
-    char                err[FOODSVC_ERR] = "";
-    foodsvc_store_rc_e  rc = foodsvc_store_payment_find(repair->store, repair->id, &payment, err);
-    int                 code = CTL_OK;
+    int code = ctl_repair_find(repair);
 
-    if (rc == FOODSVC_STORE_NOT_FOUND) {
-        return CTL_OK;
-    }
-    if (rc != FOODSVC_STORE_OK) {
-        return ctl_store_failed(repair->ctl, rc, err);
-    }
-    if (payment->noutbox > 0) {
-        amqp = ctl_amqp_open(repair->ctl);
-        code = amqp == NULL ? CTL_FAILED : CTL_OK;
-        for (size_t i = 0; code == CTL_OK && i < payment->noutbox; i++) {
-            code = ctl_repair_publish(repair, amqp, payment, i);
+    for (int tries = 0; code == CTL_OK && tries < 2 && !ctl_repair_is_cancelled(repair); tries++) {
+        code = ctl_refund_claim(repair);
+        if (code == CTL_OK && !ctl_repair_is_cancelled(repair)) {
+            serve_cancel(&repair->serve, repair->serve.claimed);
+            code = ctl_repair_stored(repair);
+            repair->given_up = code == CTL_OK && ctl_repair_is_cancelled(repair);
         }
-        worker_amqp_close(amqp);
     }
-    foodsvc_payment_free(payment);
+    if (code == CTL_OK && !ctl_repair_is_cancelled(repair)) {
+        return ctl_fail("%s: order %s is %s: an order can be given up while it is paid and KitchenService does not have "
+                        "it", repair->ctl->command, repair->id, foodsvc_status_name(repair->serve.order->status));
+    }
     return code;
 }
 
 /* --- the report --- */
 
 static void
-ctl_repair_print(const ctl_repair_t *repair)
+ctl_repair_print(const ctl_repair_t *repair, bool give_up)
 {
     const json_t *one;
     size_t        i;
 
     if (repair->ctl->json) {
-        ctl_print_json_new(json_pack("{s:s, s:s, s:O, s:O}", "id", repair->id, "status",
-                                     foodsvc_status_name(repair->serve.order->status), "did", repair->did, "relayed",
-                                     repair->relayed));
+        json_t *said = json_pack("{s:s, s:s, s:O, s:O}", "id", repair->id, "status",
+                                 foodsvc_status_name(repair->serve.order->status), "did", repair->did, "relayed",
+                                 repair->relayed);
+
+        if (give_up) {
+            json_object_set_new(said, "given_up", json_boolean(repair->given_up));
+        }
+        ctl_print_json_new(said);
         return;
+    }
+    if (repair->given_up) {
+        puts("given up: it is cancelled");
     }
     json_array_foreach(repair->did, i, one) {
         const char *reason = json_string_value(json_object_get(one, "reason"));
@@ -269,13 +292,10 @@ static int
 ctl_repair_verdict(const ctl_repair_t *repair)
 {
     const char *command = repair->ctl->command;
-    char        until[FOODSVC_TIME_TEXT + 1];
 
     switch (repair->serve.rc) {
     case SERVE_BUSY:
-        return ctl_fail("%s: %s does what the order owes, and has claimed it until %s: --wait SECONDS waits for that",
-                        command, repair->serve.order->claim_by,
-                        foodsvc_time_format(repair->serve.order->claim_until, until));
+        return ctl_repair_busy(repair);
     case SERVE_REFUSED:
         return ctl_fail("%s: %s: asking again will hardly help; what it says has to be mended first", command,
                         repair->serve.reason);
@@ -368,8 +388,8 @@ ctl_repair_close(ctl_repair_t *repair)
     json_decref(repair->relayed);
 }
 
-int
-ctl_order_repair(ctl_t *ctl)
+static int
+ctl_repair(ctl_t *ctl, bool give_up)
 {
     ctl_repair_t repair = { .ctl = ctl };
     int          code = CTL_FAILED;
@@ -378,10 +398,13 @@ ctl_order_repair(ctl_t *ctl)
         return CTL_USAGE;
     }
     if (ctl_repair_open(&repair)) {
-        code = ctl_repair_serve(&repair);
+        code = give_up ? ctl_refund_give_up(&repair) : CTL_OK;
         if (code == CTL_OK) {
-            code = ctl_repair_relay(&repair);
-            ctl_repair_print(&repair);
+            code = ctl_repair_serve(&repair);
+        }
+        if (code == CTL_OK) {
+            code = ctl_relay(ctl, repair.store, repair.id, repair.relayed);
+            ctl_repair_print(&repair, give_up);
         }
         if (code == CTL_OK) {
             code = ctl_repair_verdict(&repair);
@@ -389,4 +412,16 @@ ctl_order_repair(ctl_t *ctl)
     }
     ctl_repair_close(&repair);
     return code;
+}
+
+int
+ctl_order_repair(ctl_t *ctl)
+{
+    return ctl_repair(ctl, false);
+}
+
+int
+ctl_order_refund(ctl_t *ctl)
+{
+    return ctl_repair(ctl, true);
 }
