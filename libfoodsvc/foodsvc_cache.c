@@ -2,9 +2,9 @@
  * Redis: the commands and scripts of the cache.
  *
  * An entry may be what anybody left there. The writer's script keeps it only when it is a whole order of this id of
- * a higher rank than ours, every step of whose history looks like one; whatever else it finds is replaced. It decodes the
- * entry only when its steps (each has one "when") and two ids could make it the higher, which is rare: a writer mostly
- * brings the newer one.
+ * a higher rank than ours, every step of whose history looks like one; whatever else it finds is replaced. It decodes
+ * the entry only when its steps (each has one "when") and two ids could make it the higher, which is rare: a writer
+ * mostly brings the newer one.
  */
 #include <stdio.h>
 #include <string.h>

@@ -3,9 +3,9 @@
  * live. Knows no connection: nginx sends them with hiredis' async API, the workers in a blocking pipeline.
  *
  * An order's entry is never replaced by an older one: the writer is a script that compares the entry's rank
- * (foodsvc_order_rank()) with the new one's (rubbish, a wrong type and an entry of the original's form are replaced whenever
- * they are not newer). A deleted order leaves a tombstone that the writer respects. Scripts are sent with EVALSHA; on
- * NOSCRIPT the caller sends the same with EVAL.
+ * (foodsvc_order_rank()) with the new one's (rubbish, a wrong type and an entry of the original's form are replaced
+ * whenever they are not newer). A deleted order leaves a tombstone that the writer respects. Scripts are sent with
+ * EVALSHA; on NOSCRIPT the caller sends the same with EVAL.
  */
 #ifndef FOODSVC_CACHE_H
 #define FOODSVC_CACHE_H
@@ -28,8 +28,8 @@ void foodsvc_cache_order_get(foodsvc_cache_cmd_t *cmd, const char *id);
 /* How long the entry still lives, PTTL: integer, ms; -1: for ever, -2: there is none. Its age is what it lacks of
    FOODSVC_CACHE_ORDER_TTL, by Redis' own clock. */
 void foodsvc_cache_order_ttl(foodsvc_cache_cmd_t *cmd, const char *id);
-/* Compare and set. `json` is foodsvc_order_cache_json()'s; rank its order's. `eval`: EVAL with the script's text instead
-   of its SHA-1. Replies integer 1 (set), 0 (kept: newer, or deleted). */
+/* Compare and set. `json` is foodsvc_order_cache_json()'s; rank its order's. `eval`: EVAL with the script's text
+   instead of its SHA-1. Replies integer 1 (set), 0 (kept: newer, or deleted). */
 void foodsvc_cache_order_set(foodsvc_cache_cmd_t *cmd, const char *id, const char *json, size_t len, size_t rank,
     bool eval);
 /* Deletes the entry and leaves the tombstone, in one script. */

@@ -331,9 +331,9 @@ static bool fails_refund(const foodsvc_payment_t *payment, const foodsvc_payment
 }
 
 /*
- * The company took the reimbursement and says now that it failed: the transaction tells it from the charge. Its callback
- * may be faster than its answer to the request, or that was not stored; then it is nobody's transaction yet. When the
- * refund is stale, nobody repeats the charge's failure any more: a person has looked, and says so.
+ * The company took the reimbursement and says now that it failed: the transaction tells it from the charge. Its
+ * callback may be faster than its answer to the request, or that was not stored; then it is nobody's transaction yet.
+ * When the refund is stale, nobody repeats the charge's failure any more: a person has looked, and says so.
  */
 static bool refund_failed(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {

@@ -278,7 +278,8 @@ ngx_http_foodsvc_init_process(ngx_cycle_t *cycle)
 
 /*
  * An init_process that fails ends the worker with a status after which nginx's master starts no other. What was missing
- * here, memory, a thread or a descriptor, may be there again soon: the worker ends as one that crashed, and is followed.
+ * here, memory, a thread or a descriptor, may be there again soon: the worker ends as one that crashed does, and
+ * another takes its place.
  */
 static ngx_int_t
 ngx_http_foodsvc_init_failed(void)

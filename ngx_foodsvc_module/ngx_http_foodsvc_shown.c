@@ -8,16 +8,17 @@
  *
  * The table is in shared memory, so that it is the same for all workers and outlives a reload. It is a cache in its
  * form: the id's hash chooses a bucket, a bucket keeps the WAYS orders that were shown last. Forgetting one costs this
- * guard for that order, nothing else; two ids with the same 64 bits share a place, and the one behind is asked of MongoDB.
- * A rank never falls. A deleted order has one that no entry reaches.
+ * guard for that order, nothing else; two ids with the same 64 bits share a place, and the one behind is asked of
+ * MongoDB. A rank never falls. A deleted order has one that no entry reaches.
  *
  * A new table, which is every start but a reload, knows nothing of what the nginx before it showed, and Redis may have
- * older entries than that: the one before, or a worker, was killed or is cut off from Redis while it owes it a write or a
- * deletion. So until an entry from before the start must have expired, one of an order that is not in the table is believed
- * only when it was written later than `settle` after the start. Its time to live says when that was, by Redis' own clock.
- * `settle` is for the writers: one that comes back to Redis may bring what it had kept while another still owes the
- * newer. An order's first read goes to MongoDB then, puts it into the table, and its entry is judged by its rank from
- * there on. An entry without an expiry is none of a service's; it has no age, and is judged by its rank alone.
+ * older entries than that: the one before, or a worker, was killed or is cut off from Redis while it owes it a write or
+ * a deletion. So until an entry from before the start must have expired, one of an order that is not in the table is
+ * believed only when it was written later than `settle` after the start. Its time to live says when that was, by Redis'
+ * own clock. `settle` is for the writers: one that comes back to Redis may bring what it had kept while another still
+ * owes the newer. An order's first read goes to MongoDB then, puts it into the table, and its entry is judged by its
+ * rank from there on. An entry without an expiry is none of a service's; it has no age, and is judged by that
+ * alone.
  *
  * A bucket is read and written under the zone's lock, for some tens of nanoseconds.
  */

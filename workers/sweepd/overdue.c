@@ -7,10 +7,10 @@
  * The order may owe nothing by then. One whose refund was asked for waits for the callback alone: it is told that it is
  * still paid, and owes the refund again. One that failed because its payment's outcome was unclear may have been
  * charged: its payment is asked for again, without a claim, for PaymentService lets one attempt at a time through; what
- * was charged is then reported, and given back. What is stale (foodsvc_payment.h) nobody may ask for: that is logged, at
- * growing distances. An order at `created` owes its payment anyway (sweep.c). A payment whose
- * order was deleted can't be asked for; foodctl stuck shows it. Those that stay pending for good must not hide the others:
- * looks go on page by page, one in each interval, up to the end.
+ * was charged is then reported, and given back. What is stale (foodsvc_payment.h) nobody may ask for: that is logged,
+ * at growing distances. An order at `created` owes its payment anyway (sweep.c). A payment whose order was deleted
+ * can't be asked for; foodctl stuck shows it. Those that stay pending for good must not hide the others: looks go on
+ * page by page, one in each interval, up to the end.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /*
  * A sweep asks for each status's orders that owe something for longer than its age, the oldest first, by pages of the
- * index; for a status it ends when there are no more, or after PAGES; all of it, when as many orders are being served as
- * may be. The next sweep goes on there, in the status and between them, so that many orders that have to wait, or whose
- * partner is slow, don't hide the others. A turn of their own have the orders that carry no owes_since, a page of one
- * status at a time: another implementation wrote them, or they owe nothing; and so have those whose owes_since lies
+ * index; for a status it ends when there are no more, or after PAGES; all of it, when as many orders are being served
+ * as may be. The next sweep goes on there, in the status and between them, so that many orders that have to wait, or
+ * whose partner is slow, don't hide the others. A turn of their own have the orders that carry no owes_since, a page of
+ * one status at a time: another implementation wrote them, or they owe nothing; and so have those whose owes_since lies
  * ahead, since a clock was wrong.
  */
 #include <stdlib.h>
