@@ -1,5 +1,6 @@
 # Calls to partners: what they are shown, and what becomes of a call that is refused, cut, too slow or too large.
-# Seen through POST /v1/orders, which asks PaymentService with an idempotency key: 400 for its refusal, 500 for no answer.
+# Seen through POST /v1/orders, which asks PaymentService with an idempotency key: 400 for its refusal,
+# 500 for no answer.
 use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
@@ -13,7 +14,8 @@ add_block_preprocessor(sub {
     my $settings = $block->settings || '';
     $block->set_value('settings', "foodsvc_partner_key_file ../html/key;\nfoodsvc_deadline 2s;\n$settings");
     $block->set_value('read_timeout', '500ms') unless defined $block->read_timeout;
-    $block->set_value('locations', 'location / { foodsvc order; foodsvc_max_answer 8k; }');
+    $block->set_value('locations', 'location / { foodsvc order; foodsvc_max_answer 8k; }')
+        unless defined $block->locations;
     $block->set_value('user_files', ">>> key\nthe-partner-key\n>>> big.json\n" . '{"detail":"' . 'x' x 70000 . "\"}\n"
         . ">>> some.json\n" . '{"detail":"' . 'x' x 20000 . "\"}\n");
     $block->set_value('request', <<'END') unless defined $block->request;
@@ -137,10 +139,10 @@ GET /_foodsvc/partner
 === TEST 14: nor can the upstream be used from elsewhere
 --- request
 GET /outside
---- settings
-server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3; location / { proxy_pass http://partners; } }
+--- locations: location / { foodsvc order; } location = /outside { proxy_pass http://partners; }
 --- payment_service: return 200;
---- error_code: 404
+--- error_code: 500
+--- error_log: foodsvc: upstream "partners" is for the module's own calls
 
 
 === TEST 15: a partner that dribbles its answer does not hold the connection behind our answer
