@@ -100,8 +100,8 @@ def test_a_callback_that_does_not_come_is_asked_for(system, partners, path, rout
     assert first.json == again.json
 
 
-@pytest.mark.parametrize("path, route", [("/v1/payments", "bill"), ("/v1/payments/reimburse", "reimburse")])
-def test_a_company_that_may_have_forgotten_the_key_is_not_asked(system, partners, path, route):
+def asked_in_vain(system, partners, path, route):
+    """A request whose outcome nobody knows: the company has answered 503. Returns its body, and the order's id."""
     body = request()
     order_id = body["metadata"]["order_id"]
     if route == "reimburse":
@@ -109,6 +109,12 @@ def test_a_company_that_may_have_forgotten_the_key_is_not_asked(system, partners
         system.callback(order_id, "paymentPaid")
     partners.say(route, Answer(503, {"detail": "later"}, times=1))
     assert system.payment.post(path, json=body).status_code == 500
+    return body, order_id
+
+
+@pytest.mark.parametrize("path, route", [("/v1/payments", "bill"), ("/v1/payments/reimburse", "reimburse")])
+def test_a_company_that_may_have_forgotten_the_key_is_not_asked(system, partners, path, route):
+    body, order_id = asked_in_vain(system, partners, path, route)
     doc = stored(system, order_id)
     assert doc["ask_until"] - doc["asked"] == datetime.timedelta(hours=23)
     system.db.payments.update_one({"_id": order_id}, {"$set": {"ask_until": ago(seconds=0)}})
@@ -127,14 +133,9 @@ def test_a_company_that_may_have_forgotten_the_key_is_not_asked(system, partners
 
 @pytest.mark.parametrize("path, route", [("/v1/payments", "bill"), ("/v1/payments/reimburse", "reimburse")])
 def test_what_a_later_refusal_says_is_not_taken_for_the_end_of_the_first_request(system, partners, path, route):
-    """The first may have been carried out; then the company has revoked our key, answers for other reasons, and forgets."""
-    body = request()
-    order_id = body["metadata"]["order_id"]
-    if route == "reimburse":
-        system.payment.post("/v1/payments", json=body)
-        system.callback(order_id, "paymentPaid")
-    partners.say(route, Answer(503, {"detail": "later"}, times=1))
-    assert system.payment.post(path, json=body).status_code == 500
+    """The first may have been carried out; then the company has revoked our key, answers for other reasons,
+    and forgets."""
+    body, order_id = asked_in_vain(system, partners, path, route)
     until = stored(system, order_id)["ask_until"]
     for status in 401, 403, 409, 429:
         partners.say(route, Answer(status, {"detail": "not now"}, times=1))
@@ -190,9 +191,9 @@ def test_the_simulator_s_company_refuses_refunds_too(system, partners, tmp_path)
     try:
         with open(tmp_path / "log", "wb") as log, subprocess.Popen(
                 [os.path.join(ROOT, os.environ.get("BUILD") or "build", "bin/foodsvc-sim"), "--customer-port=0",
-                 "--delivery-port=0", "--kitchen-port=0", "--card-port", os.environ["CARD_PORT"], "--amqp-url=off", "--speed=1000",
-                 "--ca-file", os.environ["CA_CERT"], "--fail=card.refund:refuse:first=2"], stdout=log, stderr=log,
-                env=os.environ | {"FOODSVC_API_KEY": os.environ["API_KEY"]}) as sim:
+                 "--delivery-port=0", "--kitchen-port=0", "--card-port", os.environ["CARD_PORT"], "--amqp-url=off",
+                 "--speed=1000", "--ca-file", os.environ["CA_CERT"], "--fail=card.refund:refuse:first=2"],
+                stdout=log, stderr=log, env=os.environ | {"FOODSVC_API_KEY": os.environ["API_KEY"]}) as sim:
             try:
                 wait_for(lambda: b"msg=ready" in (tmp_path / "log").read_bytes(), what="the simulator")
                 order_id = system.place()["id"]
@@ -241,7 +242,8 @@ def test_paid_after_failed_is_given_back_once(system, partners):
 
 
 class Company:
-    """A card company that takes every request, books once for a key, and answers some of them late, broken or not at all."""
+    """A card company that takes every request, books once for a key, and answers some of them late,
+    broken or not at all."""
 
     def __init__(self, partners, faults):
         self.partners, self.faults = partners, faults
@@ -252,11 +254,13 @@ class Company:
         fresh = key not in self.booked[order]
         transaction = self.booked[order].setdefault(key, str(uuid.uuid4()))
         fault = self.faults[(len(self.booked) - 1) % len(self.faults)] if fresh else None
-        return Answer(202, {"transaction_id": transaction}, delay=6.0 if fault == "late" else 0.0, close=fault == "never")
+        return Answer(202, {"transaction_id": transaction}, delay=6.0 if fault == "late" else 0.0,
+                      close=fault == "never")
 
 
 def test_a_company_that_answers_late_twice_or_never_sees_one_charge_an_order(system, partners):
-    """Every tenth request: taken, but answered late, not at all, or followed by its callback twice, or by none at first."""
+    """Every tenth request: taken, but answered late, not at all, or followed by its callback twice,
+    or by none at first."""
     company = Company(partners, ["fine"] * 7 + ["late", "never", "fine"])
     partners.say("bill", company.answer)
     with concurrent.futures.ThreadPoolExecutor(5) as pool:
