@@ -196,6 +196,10 @@ status:         ## what runs, and whether it answers
 logs:           ## what the parts say; followed on a terminal
 	@$(SYSTEM) logs
 
+# A rule's % stands for one letter at least; without it make would look for another one.
+.PHONY: start- stop- kill- pid-
+start- stop- kill- pid-:
+	@$(SYSTEM) $(@:-=) ''
 start-%:        ## start one part: mongo redis rabbit sim nginx orderd sweepd
 	@$(SYSTEM) start $*
 stop-%:         ## stop one part

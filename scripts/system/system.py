@@ -248,8 +248,8 @@ class System:
         if settings.given:
             say(f"  not started, but used by its url: {', '.join(settings.given)}")
         if "prism" in parts:
-            say("  Prism answers for CustomerService, DeliveryService and KitchenService, from specs/; the simulator is the "
-                "card company.\n  No driver and no kitchen reports: foodctl respond ORDER STATUS does")
+            say("  Prism answers for CustomerService, DeliveryService and KitchenService, from specs/; the simulator "
+                "is the card company.\n  No driver and no kitchen reports: foodctl respond ORDER STATUS does")
         if settings.partners == "none":
             say(f"  partners of yours are expected at {self._partners_ports()}")
         if "nginx" in parts:
@@ -282,7 +282,8 @@ class System:
             return 0
         processes.send(before, signal.SIGCONT)
         groups = self.supervisor.processes()
-        for stage in (("nginx", "sim", *PARTS["prism"][0]), ("orderd", "sweepd"), ("mongo", "redis", "rabbit"), ("epmd",)):
+        for stage in (("nginx", "sim", *PARTS["prism"][0]), ("orderd", "sweepd"), ("mongo", "redis", "rabbit"),
+                      ("epmd",)):
             for wait in (False, True):
                 for program in stage:
                     if program in groups:
@@ -299,7 +300,8 @@ class System:
     def _known(self, part):
         self.settings.as_saved()
         if part not in PARTS:
-            raise Trouble(f"there is no part {part}; the parts are {', '.join(PARTS)}")
+            wrong = f"there is no part {part}" if part else "a part has to be named"
+            raise Trouble(f"{wrong}; the parts are {', '.join(PARTS)}")
         if part in self.settings.given:
             raise Trouble(f"{part} is not ours: this system uses {part} by its url")
         if not self.supervisor.alive():
@@ -367,7 +369,8 @@ class System:
             where = where or ", ".join(str(settings.ports[name]) for name in self._ports(part))
             wrong = health.CHECKS[part](settings) if pids or part in settings.given else "not running"
             good = good and wrong is None
-            say(f"{part:8} {'answers' if wrong is None else wrong:30} {'pid ' + ' '.join(pids) if pids else '':18} {where}")
+            running = "pid " + " ".join(pids) if pids else ""
+            say(f"{part:8} {'answers' if wrong is None else wrong:30} {running:18} {where}")
         if self.pids("nginx"):
             wrong = health.everything(settings)
             well = "both services say that all is well" + ("" if good else ", but not every part of the system answers")

@@ -188,13 +188,24 @@ def test_a_taken_port_is_named_with_its_holder(system):
 
 
 def test_bad_settings_are_refused_with_a_reason(system):
-    for variables, words in [({"PARTNERS": "nobody"}, "PARTNERS=nobody"), ({"PARTNERS": "prism", "TOOLS": "/nowhere"}, "scripts/setup prism"),
+    for variables, words in [({"PARTNERS": "nobody"}, "PARTNERS=nobody"),
+                             ({"PARTNERS": "prism", "TOOLS": "/nowhere"}, "scripts/setup prism"),
                              ({"SPEED": "fast"}, "SPEED=fast"),
-                             ({"PORTS": "any"}, "PORTS=any: it is free, or left out"), ({"ORDER_PORT": "7000", "MONGO_PORT": "7000"}, "same port")]:
+                             ({"PORTS": "any"}, "PORTS=any: it is free, or left out"),
+                             ({"ORDER_PORT": "7000", "MONGO_PORT": "7000"}, "same port")]:
         result = system.up(**variables)
         assert result.returncode == 1
         assert words in result.stderr
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("target, wrong", [
+    ("stop-lunch", "there is no part lunch"), ("start-", "a part has to be named"), ("stop-", "a part has to be named"),
+    ("kill-", "a part has to be named"), ("pid-", "a part has to be named")])
+def test_a_part_that_is_not_named_or_unknown_is_refused_with_the_parts(target, wrong):
+    result = subprocess.run(["make", "-s", target], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                            timeout=60, check=False)
+    assert result.returncode and f"{wrong}; the parts are mongo, redis, rabbit, " in result.stderr
 
 
 def test_a_certificate_that_is_about_to_end_is_renewed_and_a_key_is_kept(system, tmp_path):
@@ -212,7 +223,8 @@ def test_a_certificate_that_is_about_to_end_is_renewed_and_a_key_is_kept(system,
                     "-days", "2", "-out", os.path.join(run, "tls/server.crt")], check=True, capture_output=True)
     subprocess.run(make, check=True)
     assert read("secrets/api_key") == key
-    subprocess.run(["openssl", "verify", "-CAfile", os.path.join(run, "tls/ca.crt"), os.path.join(run, "tls/server.crt")],
+    subprocess.run(["openssl", "verify", "-CAfile", os.path.join(run, "tls/ca.crt"),
+                    os.path.join(run, "tls/server.crt")],
                    check=True, capture_output=True)
     names = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in",
                             os.path.join(run, "tls/server.crt")], check=True, capture_output=True, text=True).stdout
