@@ -1,6 +1,7 @@
 # foodsvc: `make` shows what there is; CONTRIBUTING.md says how it hangs together.
 #
-# Building is out of tree, in $(BUILD). Everything else (setting up, running, testing) is in scripts/, named after its target.
+# Building is out of tree, in $(BUILD). Everything else (setting up, running, testing) is in scripts/,
+# named after its target.
 
 BUILD   ?= build
 # Where scripts/setup puts Python and mongod; BUILD may be another folder, for another kind of build.
@@ -101,7 +102,8 @@ $(BUILD)/unit/%: $(BUILD)/obj/t/unit/%.o $(call obj,$(COMMON_SRCS)) $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
 # The simulator's units see its parts, too.
-$(BUILD)/unit/test_sim_%: $(BUILD)/obj/t/unit/test_sim_%.o $(call obj,$(filter-out %/sim_main.c,$(SIM_SRCS)) $(COMMON_SRCS)) $(LIB)
+$(BUILD)/unit/test_sim_%: $(BUILD)/obj/t/unit/test_sim_%.o \
+		$(call obj,$(filter-out %/sim_main.c,$(SIM_SRCS)) $(COMMON_SRCS)) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
@@ -142,7 +144,8 @@ $(BUILD)/share/docs/index.html: $(DOCS_FILES) $(wildcard $(TOOLS)/tools/swagger-
 	@cp $^ $(@D)/ && touch $@
 
 # foodctl's manual page and completions, from the table that its --help comes from.
-CTL_SHARE := $(addprefix $(BUILD)/share/,man/man1/foodctl.1 bash-completion/completions/foodctl zsh/site-functions/_foodctl)
+CTL_SHARE := $(addprefix $(BUILD)/share/,man/man1/foodctl.1 \
+    bash-completion/completions/foodctl zsh/site-functions/_foodctl)
 share: $(CTL_SHARE)
 $(BUILD)/share/man/%: PRINT = manual
 $(BUILD)/share/bash-completion/%: PRINT = completion bash
@@ -153,7 +156,7 @@ $(CTL_SHARE): $(BUILD)/bin/foodctl
 
 PREFIX ?= /usr/local
 .PHONY: install
-install: workers module share $(CTL_SHARE)  ## put all in place, PREFIX=/usr/local DESTDIR=; docs/deploy.md goes on from there
+install: workers module share $(CTL_SHARE)  ## put all in place, PREFIX=/usr/local DESTDIR=; docs/deploy.md goes on
 	@install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(patsubst %,$(BUILD)/bin/%,$(filter-out foodsvc-sim,$(PROGRAMS))) $(DESTDIR)$(PREFIX)/bin
 	@for file in $(CTL_SHARE:$(BUILD)/%=%); do install -D -m 644 $(BUILD)/$$file $(DESTDIR)$(PREFIX)/$$file; done
@@ -223,17 +226,19 @@ unit: setup     ## the unit tests alone
 	@$(PYTHON) t/run $(UNIT_SRCS)
 asan: setup-tests ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
-	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
+	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run \
+	    $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
 tsan: setup-tests ## the parts that have threads under ThreadSanitizer, through the unit and flow tests
 	@+$(MAKE) --no-print-directory SANITIZE=thread TOOLS=$(TOOLS) BUILD=$(BUILD)/tsan build unit-programs
 	@SANITIZE=thread TOOLS=$(TOOLS) BUILD=$(BUILD)/tsan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(THREADED))
 valgrind: setup-tests ## unit programs, nginx and workers under valgrind; slow
 	@+$(MAKE) --no-print-directory build unit-programs
 	@VALGRIND=1 $(PYTHON) t/run $(or $(T),$(filter-out %/test_memory.c,$(UNIT_SRCS)) \
-	    $(addprefix t/flow/,test_010_happy_path.py test_020_order_service.py test_030_payment_service.py test_050_events.py))
+	    $(addprefix t/flow/,test_010_happy_path.py test_020_order_service.py test_030_payment_service.py \
+	    test_050_events.py))
 .PHONY: fuzz
 ifneq ($(T),http)
-fuzz:           ## libFuzzer on every reader of ours, TIME=60 seconds each; T=NAME: one; T=http: all of HTTP, with the sanitizers
+fuzz:           ## libFuzzer on every reader of ours, TIME=60 seconds each; T=NAME: one; T=http: HTTP, with sanitizers
 	@BUILD=$(TOOLS) scripts/setup run fuzz
 	@+$(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer TOOLS=$(TOOLS) BUILD=$(BUILD)/fuzz fuzz-programs
 	@TIME=$(TIME) RUNS=$(RUNS) SEED=$(SEED) t/fuzz/run $(T)
@@ -241,15 +246,16 @@ else
 fuzz: setup
 	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build
 	@rm -f $(BUILD)/fuzz-http.txt
-	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan TIME=$(or $(TIME),60) SEED=$(SEED) REPORT=$(abspath $(BUILD))/fuzz-http.txt \
-	    $(PYTHON) t/run t/flow/test_160_http_fuzz.py; status=$$?; cat $(BUILD)/fuzz-http.txt; exit $$status
+	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan TIME=$(or $(TIME),60) SEED=$(SEED) \
+	    REPORT=$(abspath $(BUILD))/fuzz-http.txt $(PYTHON) t/run t/flow/test_160_http_fuzz.py; \
+	    status=$$?; cat $(BUILD)/fuzz-http.txt; exit $$status
 endif
 # A planted fault needs a build that has them: in a tree of its own, for $(BUILD) stays as it is run in production.
 CHAOS_BUILD = $(if $(BREAK),$(BUILD)/breakable,$(BUILD))
 .PHONY: chaos chaos-programs
 chaos-programs: build $(BUILD)/docs/state-machine
 	@:
-chaos: setup    ## break a running system for some minutes and prove what is left: SEED=1 MINUTES=2 [RATE=60] [BREAK=NAME|list]
+chaos: setup    ## break a running system and prove what is left of it: SEED=1 MINUTES=2 [RATE=60] [BREAK=NAME|list]
 	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) $(PYTHON) t/chaos check
 	@$(if $(filter list,$(BREAK)),,+$(MAKE) --no-print-directory BREAKABLE=$(if $(BREAK),1) TOOLS=$(TOOLS) \
 	    BUILD=$(CHAOS_BUILD) chaos-programs)
@@ -259,7 +265,7 @@ faults: setup-tests ## each call that can fail fails once, in module and workers
 	@+$(MAKE) --no-print-directory SANITIZE=1 FAULTS=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults build
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults $(PYTHON) t/run $(or $(T),$(wildcard t/faults/test_*.py))
 .PHONY: schemathesis prism-proxy degraded slow-clients
-schemathesis:   ## Schemathesis against both services for some minutes; EXAMPLES=1000 each operation, SEED=1; last, its calls
+schemathesis:   ## Schemathesis against both services; EXAMPLES=1000 each operation, SEED=1; last, its calls
 	@rm -f $(BUILD)/schemathesis.txt
 	@+EXAMPLES=$(or $(EXAMPLES),1000) REPORT=$(abspath $(BUILD))/schemathesis.txt $(MAKE) --no-print-directory test \
 	    T=t/flow/test_110_schemathesis.py; status=$$?; cat $(BUILD)/schemathesis.txt; exit $$status
@@ -269,7 +275,7 @@ degraded:       ## each server and partner away for 10 and for 30 s, each way; h
 	@rm -f $(BUILD)/degraded.txt
 	@+for outage in 10 30; do OUTAGE=$$outage REPORT=$(abspath $(BUILD))/degraded.txt $(MAKE) --no-print-directory test \
 	    T=t/flow/test_150_degraded.py || exit 1; done; cat $(BUILD)/degraded.txt
-slow-clients:   ## 1,000 clients that stop in the middle: the p99 of honest ones stays under twice its value without them
+slow-clients:   ## 1,000 clients that stop in the middle: the p99 of honest ones stays under twice that without them
 	@+RATIO=1 $(MAKE) --no-print-directory test T=t/system/test_limits.py
 bench:          ## measure what this machine does, against nginx's own return 200
 	@scripts/setup run bench
@@ -277,7 +283,7 @@ bench:          ## measure what this machine does, against nginx's own return 20
 	@bench/run
 
 .PHONY: lint
-lint:           ## both compilers' warnings, clang-tidy, shellcheck, Python
+lint:           ## both compilers' warnings, clang-tidy, shellcheck, Python, Perl; functions' and lines' length
 	@BUILD=$(TOOLS) scripts/setup run lint
 	@+$(MAKE) --no-print-directory build
 	@scripts/lint

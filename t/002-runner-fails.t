@@ -14,7 +14,8 @@ my @wrong = (
     ['header X-A like ok'                               => "--- response_headers_like\nX-A: [a-z]\n"],
     ['raw response headers like'                        => "--- raw_response_headers_like: X-B\n"],
     ['should match a line in error.log'                 => "--- error_log\nno such line\n"],
-    ['should not match any line in error.log'           => "--- no_error_log eval\nqr/using inherited|notice.*start worker|epoll/\n"],
+    ['should not match any line in error.log'           =>
+        "--- no_error_log eval\nqr/using inherited|notice.*start worker|epoll/\n"],
     ['should match a line in access.log'                => "--- access_log\nno such line\n"],
     ['should match a line in error.log'                 => "--- shutdown_error_log\nno such line\n"],
     ['die as expected'                                  => "--- must_die\n--- timeout: 500ms\n"],

@@ -46,12 +46,13 @@ sub certificate {
     my $ok;
     if ($days < 0) {
         open my $conf, '>', "$name.cnf" or die $!;
-        print $conf "[ca]\ndefault_ca=c\n[c]\ndatabase=$name.db\nnew_certs_dir=$dir\nserial=$name.sn\ndefault_md=sha256\n"
-            . "policy=p\n[p]\ncommonName=supplied\n";
+        print $conf "[ca]\ndefault_ca=c\n[c]\ndatabase=$name.db\nnew_certs_dir=$dir\nserial=$name.sn\n"
+            . "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n";
         close $conf;
         open my $db, '>', "$name.db" or die $!;
         close $db;
-        $ok = !system("openssl req -new -newkey rsa:2048 -nodes -keyout $name.key -subj /CN=localhost -out $name.csr 2>/dev/null"
+        $ok = !system("openssl req -new -newkey rsa:2048 -nodes -keyout $name.key -subj /CN=localhost"
+            . " -out $name.csr 2>/dev/null"
             . " && openssl ca -config $name.cnf -batch -selfsign -rand_serial -keyfile $name.key -in $name.csr -notext"
             . " -startdate 20190101000000Z -enddate 20200101000000Z -out $name.crt 2>/dev/null");
     } else {

@@ -10,7 +10,8 @@ play('order');
 
 add_block_preprocessor(sub {
     my $block = shift;
-    my ($mongo, $redis) = map { defined $_ ? s/PORT/server_port()/er : $_ } scalar $block->in_mongo, scalar $block->in_redis;
+    my ($mongo, $redis) = map { defined $_ ? s/PORT/server_port()/er : $_ }
+        scalar $block->in_mongo, scalar $block->in_redis;
     my $settings = $block->settings || '';
     $block->set_value('before', join "\n", 'uncache PaymentService', 'drop service_urls PaymentService',
         $mongo ? qq(put service_urls '{"_id":"PaymentService","url":"$mongo"}') : (),
@@ -25,7 +26,8 @@ END
 POST /v1/orders
 {"items":[{"product":"Lasagna"}],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"}
 END
-    $block->set_value('no_error_log', "[alert]\n[emerg]\n" . (defined $block->error_log ? '' : "foodsvc_partner_allow\n"));
+    $block->set_value('no_error_log', "[alert]\n[emerg]\n"
+        . (defined $block->error_log ? '' : "foodsvc_partner_allow\n"));
 });
 
 run_tests();

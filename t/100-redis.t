@@ -1,5 +1,6 @@
-# Redis under nginx: password and database of the url, lost scripts, a server that hangs, refuses or wants another password.
-# Whatever happens to it, requests are answered from MongoDB, and no entry is served that a write should have replaced.
+# Redis under nginx: password and database of the url, lost scripts, a server that hangs, refuses or wants another
+# password. Whatever happens to it, requests are answered from MongoDB,
+# and no entry is served that a write should have replaced.
 use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
@@ -16,7 +17,8 @@ my $pid = fork;
 die "fork: $!\n" unless defined $pid;
 if (!$pid) {
     open STDOUT, '>', '/dev/null';
-    exec 'redis-server', '--port', $port, '--bind', '127.0.0.1', '--requirepass', $secret, '--save', '', '--dir', "$home";
+    exec 'redis-server', '--port', $port, '--bind', '127.0.0.1', '--requirepass', $secret, '--save', '',
+        '--dir', "$home";
     die "redis-server: $!\n";
 }
 END { if ($pid) { my $status = $?; kill 'CONT', $pid; kill 'KILL', $pid; waitpid $pid, 0; $? = $status } }
@@ -25,7 +27,8 @@ END { if ($pid) { my $status = $?; kill 'CONT', $pid; kill 'KILL', $pid; waitpid
 sub redis {
     local %ENV = (%ENV, REDISCLI_AUTH => $secret);
     delete $ENV{LD_PRELOAD};
-    open my $pipe, '-|', 'sh', '-c', 'exec redis-cli "$@" 2>&1', 'sh', '-p', $port, '-n', 3, @_ or die "redis-cli: $!\n";
+    open my $pipe, '-|', 'sh', '-c', 'exec redis-cli "$@" 2>&1', 'sh', '-p', $port, '-n', 3, @_
+        or die "redis-cli: $!\n";
     my $text = do { local $/; <$pipe> };
     close $pipe;
     $text = '' unless defined $text;
@@ -70,8 +73,8 @@ add_block_preprocessor(sub {
     $block->set_value('redis', sprintf 'redis://:%s@localhost:%d/3', defined $password ? $password : $secret, $port);
     my $id = $block->id;
     $block->set_value('before', "put orders '{\"_id\":\"$id\",\"items\":[],"
-        . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d","kitchen_id":null,"delivery_id":null,"status":"created",'
-        . "\"updated\":[],\"created\":\"2026-11-23T10:22:51.910Z\"}'");
+        . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d","kitchen_id":null,"delivery_id":null,'
+        . "\"status\":\"created\",\"updated\":[],\"created\":\"2026-11-23T10:22:51.910Z\"}'");
 });
 run_tests();
 

@@ -1,4 +1,5 @@
-# RabbitMQ under nginx: a queue that is declared otherwise, a queue that goes away, a name that can't be declared, a password.
+# RabbitMQ under nginx: a queue that is declared otherwise, a queue that goes away, a name that can't be declared,
+# a password.
 use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
@@ -31,12 +32,14 @@ sub broker {
     return $text;
 }
 
-# Sections: `ids`, payments that are pending before; `receiver`, their queue; `queue`, what is done with it before; `between`,
-# a line for each response: what is done with it behind it ("-": nothing). `held`: how many messages it has at the end.
+# Sections: `ids`, payments that are pending before; `receiver`, their queue; `queue`, what is done with it before;
+# `between`, a line for each response: what is done with it behind it ("-": nothing). `held`:
+# how many messages it has at the end.
 play('payment');
 add_response_body_check(sub {
     my ($block, $body, $i, $repetition, $dry) = @_;
-    my ($receiver, $between, $held) = map { my $name = $_; my $value = $block->$name; $value } qw(receiver between held);
+    my ($receiver, $between, $held) = map { my $name = $_; my $value = $block->$name; $value }
+        qw(receiver between held);
     if (!$dry && defined $between) {
         my $act = (split /\n/, $between)[$i];
         broker($act, $receiver) if $act ne '-';

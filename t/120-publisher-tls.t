@@ -10,9 +10,9 @@ play('payment');
 add_block_preprocessor(sub {
     my $block = shift;
     my $id = $block->id;
-    $block->set_value('before', "drain $id\nput payments '{\"_id\":\"$id\",\"metadata\":{\"receiver\":\"$id\",\"order_id\":\"$id\","
-        . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"transaction_id":null,"status":"pending",'
-        . '"created":{"$date":{"$numberLong":"1795429372053"}}}' . "'");
+    $block->set_value('before', "drain $id\nput payments '{\"_id\":\"$id\",\"metadata\":{\"receiver\":\"$id\","
+        . "\"order_id\":\"$id\"," . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"transaction_id":null,'
+        . '"status":"pending","created":{"$date":{"$numberLong":"1795429372053"}}}' . "'");
     $block->set_value('request', "POST /v1/payments/callback\n{\"status\":\"paymentPaid\",\"caller_id\":\"$id\","
         . '"transaction_id":"b1b11e33-5897-4e65-915f-3b9b9ace1af2"}');
     $block->set_value('error_code', 201);

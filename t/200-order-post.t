@@ -1,4 +1,5 @@
-# POST /v1/orders: the order is stored before anybody is told, and PaymentService's answer decides what the client hears.
+# POST /v1/orders: the order is stored before anybody is told, and PaymentService's answer decides what the client
+# hears.
 use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }

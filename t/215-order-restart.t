@@ -1,4 +1,5 @@
-# GET /v1/orders/{id} after a start: what was in Redis before is not believed of an order that nginx has not shown since.
+# GET /v1/orders/{id} after a start: what was in Redis before is not believed of an order that nginx has not shown
+# since.
 use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
@@ -6,7 +7,8 @@ use Test::Nginx::Socket 'no_plan';
 use Foodsvc::Stage;
 
 # %s: the order's id. The history decides the rank.
-my $of = '"_id":"%s","items":[],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d","kitchen_id":null,"delivery_id":null,';
+my $of = '"_id":"%s","items":[],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d","kitchen_id":null,'
+    . '"delivery_id":null,';
 my $newer = '{' . $of . '"status":"paymentPaid","updated":[{"status":"paymentPaid","when":"2026-11-23T10:22:52.094Z"}],'
     . '"created":"2026-11-23T10:22:51.910Z"}';
 my $older = '{' . $of . '"status":"created","updated":[],"created":"2026-11-23T10:22:51.910Z"}';

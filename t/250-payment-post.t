@@ -1,4 +1,5 @@
-# POST /v1/payments: CustomerService says how much and whose card, the card company takes the request; once for an order.
+# POST /v1/payments: CustomerService says how much and whose card, the card company takes the request;
+# once for an order.
 use strict;
 use warnings;
 BEGIN { push @INC, 't/lib' }
@@ -8,14 +9,15 @@ use Foodsvc::Stage;
 play('payment');
 
 our $billing = q(location ~ ^/v1/customers/53c5711d-f5d4-45eb-8651-f0ba9092ba0d/billing$ {
-    return 201 '{"amount":19.99,"billing_info":{"CVV":"937","Bank":"B","Name":"N","Expiry":"1","Address":"A","Country":"C","MoneyRange":"M","CardNumber":"4111111111111111","IssuingNetwork":"Visa"}}';
-});
+    return 201 ') . '{"amount":19.99,"billing_info":{"CVV":"937","Bank":"B","Name":"N","Expiry":"1","Address":"A",'
+    . '"Country":"C","MoneyRange":"M","CardNumber":"4111111111111111","IssuingNetwork":"Visa"}}' . "';\n}";
 
 # The request for the order of the section `id`, `times` times; without `customer_service` that one works as it should.
 # With `attempt`, its payment is there, and another has its lease for so many seconds.
 add_block_preprocessor(sub {
     my $block = shift;
-    my ($id, $times, $customer) = map { my $name = $_; my $value = $block->$name; $value } qw(id times customer_service);
+    my ($id, $times, $customer) = map { my $name = $_; my $value = $block->$name; $value }
+        qw(id times customer_service);
     $block->set_value('customer_service', $billing) unless defined $customer;
     return unless defined $id;
     my $request = "POST /v1/payments\n" . '{"items":[{"product":"Lasagna","quantity":2}],"metadata":{"receiver":'
@@ -25,8 +27,9 @@ add_block_preprocessor(sub {
     $block->set_value('before', "drop payments $id") unless defined $attempt;
     return unless defined $attempt;
     my $until = int((time + $attempt) * 1000);
-    $block->set_value('before', "put payments '{\"_id\":\"$id\",\"metadata\":{\"receiver\":\"OrderService\",\"order_id\":\"$id\","
-        . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"status":"pending","created":{"$date":{"$numberLong":"1795429372053"}},'
+    $block->set_value('before', "put payments '{\"_id\":\"$id\",\"metadata\":{\"receiver\":\"OrderService\","
+        . "\"order_id\":\"$id\"," . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"status":"pending",'
+        . '"created":{"$date":{"$numberLong":"1795429372053"}},'
         . "\"attempts\":1,\"attempt\":{\"by\":\"another\",\"until\":{\"\$date\":{\"\$numberLong\":\"$until\"}}}}'");
 });
 run_tests();

@@ -16,7 +16,8 @@ add_block_preprocessor(sub {
     my $before = "put payments '{\"_id\":\"$id\",\"metadata\":{\"receiver\":\"Receiver-$id\",\"order_id\":\"$id\","
         . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"transaction_id":{"$binary":{"base64":'
         . '"BrBBP8DZcdSAAMmJXyhs8A==","subType":"04"}},'
-        . "\"status\":\"$status\",\"created\":{\"\$date\":{\"\$numberLong\":\"1795429372053\"}}$more}'\ndrain Receiver-$id";
+        . "\"status\":\"$status\",\"created\":{\"\$date\":{\"\$numberLong\":\"1795429372053\"}}$more}'\n"
+        . "drain Receiver-$id";
     $block->set_value('before', $before);
 });
 run_tests();

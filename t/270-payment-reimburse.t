@@ -10,19 +10,22 @@ play('payment');
 # The request for the payment of the section `id`, which is there with `status` when that is given.
 add_block_preprocessor(sub {
     my $block = shift;
-    my ($id, $status, $more, $times) = map { my $name = $_; my $value = $block->$name; $value } qw(id status more times);
+    my ($id, $status, $more, $times) = map { my $name = $_; my $value = $block->$name; $value }
+        qw(id status more times);
     $more = '' unless defined $more;
-    $block->set_value('customer_service', 'return 201 \'{"amount":19.99,"billing_info":{"CVV":"937","Bank":"B","Name":"N",'
-        . '"Expiry":"11/2031","Address":"A","Country":"C","MoneyRange":"M","CardNumber":"4111111111111111",'
+    $block->set_value('customer_service', 'return 201 \'{"amount":19.99,"billing_info":{"CVV":"937","Bank":"B",'
+        . '"Name":"N","Expiry":"11/2031","Address":"A","Country":"C","MoneyRange":"M","CardNumber":"4111111111111111",'
         . '"IssuingNetwork":"Visa"}}\';');
     my $before = "drop payments $id";
     $before .= "\nput payments '{\"_id\":\"$id\",\"metadata\":{\"receiver\":\"Receiver-$id\",\"order_id\":\"$id\","
         . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"},"transaction_id":{"$binary":{"base64":'
         . '"BrBBP8DZcdSAAMmJXyhs8A==","subType":"04"}},'
-        . "\"status\":\"$status\",\"created\":{\"\$date\":{\"\$numberLong\":\"1795429372053\"}}$more}'" if defined $status;
+        . "\"status\":\"$status\",\"created\":{\"\$date\":{\"\$numberLong\":\"1795429372053\"}}$more}'"
+        if defined $status;
     $block->set_value('before', $before);
-    my $request = "POST /v1/payments/reimburse\n" . '{"items":[{"product":"Lasagna","quantity":2}],"metadata":{"receiver":'
-        . "\"OrderService\",\"order_id\":\"$id\",\"customer_id\":\"53c5711d-f5d4-45eb-8651-f0ba9092ba0d\"}}";
+    my $request = "POST /v1/payments/reimburse\n" . '{"items":[{"product":"Lasagna","quantity":2}],'
+        . "\"metadata\":{\"receiver\":\"OrderService\",\"order_id\":\"$id\","
+        . "\"customer_id\":\"53c5711d-f5d4-45eb-8651-f0ba9092ba0d\"}}";
     $block->set_value('request', $times ? [($request) x $times] : $request);
 });
 run_tests();

@@ -7,8 +7,10 @@ use Foodsvc::Stage;
 
 play('order');
 
-our $ORDER = "POST /v1/orders\n" . '{"items":[{"product":"Lasagna"}],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"}';
-our $OTHER = "POST /v1/orders\n" . '{"items":[{"product":"Lasagna","quantity":2}],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"}';
+our $ORDER = "POST /v1/orders\n"
+    . '{"items":[{"product":"Lasagna"}],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"}';
+our $OTHER = "POST /v1/orders\n"
+    . '{"items":[{"product":"Lasagna","quantity":2}],"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d"}';
 our $first;
 our $RUN = time() . "-$$-" . int(rand(1e9));
 

@@ -1,4 +1,5 @@
-// Starts Swagger UI on this service's own description. Nothing is asked of another host: no validator, no font, no script.
+// Starts Swagger UI on this service's own description. Nothing is asked of another host: no validator, no font,
+// no script.
 window.ui = SwaggerUIBundle({
     url: '/openapi.json',
     dom_id: '#api',

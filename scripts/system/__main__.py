@@ -10,7 +10,7 @@ By the environment:
   RUN=build/run          the run folder: data, logs, secrets, configuration, `env`; one system each
   BUILD=build            where module and workers were built        TOOLS=$BUILD  where scripts/setup put its tools
   PARTNERS=sim           who plays the partners: the simulator; prism: Prism mocks CustomerService, DeliveryService and
-                         KitchenService from specs/, the simulator is the card company alone; none: their ports stay free
+                         KitchenService from specs/, the simulator is the card company; none: their ports stay free
   SPEED=60               how much faster than life the simulator is
   ORDERDS=1 SWEEPDS=1    how many orderd, sweepd                    WORKERS=2     how many nginx workers
   SANITIZE=1|thread      the build has sanitizers                   VALGRIND=1    nginx and workers run under valgrind

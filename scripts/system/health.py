@@ -57,7 +57,8 @@ def redis(settings):
                 commands.insert(0, [b"AUTH", *([url.username.encode()] if url.username else []),
                                     urllib.parse.unquote(url.password).encode()])
             for command in commands:
-                connection.sendall(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%s\r\n" % (len(a), a) for a in command))
+                connection.sendall(b"*%d\r\n" % len(command) +
+                                   b"".join(b"$%d\r\n%s\r\n" % (len(a), a) for a in command))
                 answer = connection.recv(200)
                 if not answer.startswith(b"+"):
                     return answer.decode(errors="replace").strip() or "closed the connection"
@@ -186,5 +187,5 @@ def _partners(settings, names):
     return None
 
 
-CHECKS = {"mongo": mongo, "redis": redis, "rabbit": rabbit, "nginx": nginx, "orderd": orderd, "sweepd": sweepd, "sim": sim,
-          "prism": prism}
+CHECKS = {"mongo": mongo, "redis": redis, "rabbit": rabbit, "nginx": nginx, "orderd": orderd, "sweepd": sweepd,
+          "sim": sim, "prism": prism}

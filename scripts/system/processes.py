@@ -66,7 +66,8 @@ def send(pids, number):
 
 
 def end(run, part=None, patience=10.0):
-    """Ends all processes of a run folder (or part): TERM, and KILL when patience is over. Returns how many there were."""
+    """Ends all processes of a run folder (or part): TERM, and KILL when patience is over.
+    Returns how many there were."""
     first = ours(run, part)
     deadline = time.monotonic() + patience
     left = first

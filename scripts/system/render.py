@@ -59,7 +59,8 @@ def override(text, values):
 
 def sanitizer_libraries(kind):
     """The sanitizers' runtimes, to be loaded before an nginx that was built without them."""
-    names = [subprocess.run(["cc", f"-print-file-name={lib}"], check=True, capture_output=True, text=True).stdout.strip()
+    names = [subprocess.run(["cc", f"-print-file-name={lib}"], check=True, capture_output=True,
+                            text=True).stdout.strip()
              for lib in (["libtsan.so"] if kind == "thread" else ["libasan.so", "libubsan.so"])]
     return " ".join(os.path.realpath(name) for name in names)
 

@@ -139,7 +139,8 @@ class Settings:
         """The variable, or else any free one (PORTS=free; what was chosen before stays), or else the usual one."""
         ports = self.env.get("PORTS") or ""
         if ports not in ("", "free"):
-            raise Trouble(f"PORTS={ports}: it is free, or left out; ORDER_PORT=8000, MONGO_PORT=27017 and so on set one port")
+            raise Trouble(f"PORTS={ports}: it is free, or left out; ORDER_PORT=8000, MONGO_PORT=27017 and so on "
+                          "set one port")
         any_free = ports == "free"
         before = self.saved.get("ports", {})
         for name, (variable, default, _) in PORTS.items():

@@ -1,14 +1,15 @@
-"""make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]: breaks a running system for some minutes, and proves what is left of it.
+"""make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]: breaks a running system for some minutes,
+and proves what is left of it.
 
 Clients place, read, list, cancel and delete orders (clients.py) while a nemesis kills, stops, cuts and restarts every
-process of ours and every server (nemesis.py), in an order that follows from SEED. Then all is healed, nothing is touched
-until it has come to rest, and the checker judges (checker.py). The folder build/chaos/RUN keeps the clients' history, the
-timeline of faults, the logs, and the evidence of each violation.
+process of ours and every server (nemesis.py), in an order that follows from SEED. Then all is healed, nothing is
+touched until it has come to rest, and the checker judges (checker.py). The folder build/chaos/RUN keeps the clients'
+history, the timeline of faults, the logs, and the evidence of each violation.
 
 BREAK=NAME: a test build with one planted fault switched on, which has to be caught; BREAK=list prints the names.
 
-Exit status: 0 nothing lost, duplicated or unexpected (BREAK: nothing found, so the fault was missed); 1 a violation (BREAK:
-the fault was caught); 2 wrongly asked; 3 the run itself failed."""
+Exit status: 0 nothing lost, duplicated or unexpected (BREAK: nothing found, so the fault was missed); 1 a violation
+(BREAK: the fault was caught); 2 wrongly asked; 3 the run itself failed."""
 
 import datetime
 import os
@@ -30,14 +31,15 @@ from world import ROOT, Trouble, World
 
 SPEED = 600             # a card takes 0.01 to 0.03 s, a driver 0.5 to 1 s, each other stage 1 to 2 s
 RATE = 60               # operations of all clients in a second; a third of them places an order
-REST = 150              # s that everything may take to come to rest: a message may wait for 120 s until it is looked at again
+REST = 150              # s that everything may take to come to rest: a message may wait for 120 s for its next look
 REST_BROKEN = 60        # the same with a planted fault, after which it need not
 
 # The partners fail now and then, too: late, twice, or never.
 RULES = ["card.bill:close:0.04", "card.bill:drop:0.03", "card.bill:late=3:0.02", "card.bill:error:0.03",
          "card.bill:timeout=8:0.02",
-         "card.reimburse:close:0.1", "card.reimburse:error:0.05", "card.pay:refuse:0.05", "card.callback:duplicate:0.15",
-         "card.callback:late=1:0.1", "card.callback:drop:0.03", "delivery.event:duplicate:0.15", "delivery.event:reorder:0.05",
+         "card.reimburse:close:0.1", "card.reimburse:error:0.05", "card.pay:refuse:0.05",
+         "card.callback:duplicate:0.15", "card.callback:late=1:0.1", "card.callback:drop:0.03",
+         "delivery.event:duplicate:0.15", "delivery.event:reorder:0.05",
          "kitchen.event:duplicate:0.15", "kitchen.event:reorder:0.05", "delivery.create:close:0.03",
          "kitchen.create:close:0.03", "delivery.create:error:0.02", "kitchen.create:error:0.02",
          "customer.address:error:0.02"]
@@ -45,7 +47,8 @@ RULES = ["card.bill:close:0.04", "card.bill:drop:0.03", "card.bill:late=3:0.02",
 
 def usage(text):
     """Says what is wrong, and ends."""
-    print(f"chaos: {text}\nusage: make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]   (BREAK=list: the names)", file=sys.stderr)
+    print(f"chaos: {text}\nusage: make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]   (BREAK=list: the names)",
+          file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -76,7 +79,8 @@ class Run:
         self.started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
     def storm(self, collector, history, timeline):
-        """Clients and nemesis, for the time that was asked for. Returns the nemesis, healed, and the healing's second."""
+        """Clients and nemesis, for the time that was asked for. Returns the nemesis, healed,
+        and the healing's second."""
         crowd = Crowd(self.seed, self.world, history, self.rate)
         planted = PLANTED.get(self.breaking)
         faults = plan(self.seed, self.seconds, *((planted.weights, planted.cuts) if planted else ()))
@@ -87,7 +91,8 @@ class Run:
         nemesis.start()
         while (second := history.now()) < self.seconds and nemesis.trouble is None:
             placed = sum(op.what == "place" and op.how == "ok" for op in list(history.ops))
-            self.screen.progress(f"  {second:5.0f} of {self.seconds} s: {placed} orders acknowledged, {nemesis.kills} kills; "
+            self.screen.progress(f"  {second:5.0f} of {self.seconds} s: {placed} orders acknowledged, "
+                                 f"{nemesis.kills} kills; "
                                  f"now: {', '.join(nemesis.busy.values()) or 'all well'}", second)
             time.sleep(1)
         trouble = crowd.stop()
@@ -101,15 +106,16 @@ class Run:
         """Waits for rest, reads all, and checks. Returns the violations."""
         limit = REST_BROKEN if self.breaking else REST
         quiet = collector.rest(limit, lambda moving: self.screen.progress(
-            f"  healed; moving: {', '.join(f'{n} {name}' for name, n in moving.items()) if moving else '...'}", history.now()))
+            f"  healed; moving: {', '.join(f'{n} {name}' for name, n in moving.items()) if moving else '...'}",
+            history.now()))
         entries = self.watcher.stop()
         facts = collector.facts(history.ops)
         facts.entries = entries
         checker = Checker(facts, self.machine)
         found = checker.run()
         self.screen.say(f"faults: {timeline.summary()}")
-        self.screen.say(f"kills: {nemesis.kills} in {self.seconds / 60:g} minutes; {nemesis.left_out} planned faults met a part "
-                        "that was down already")
+        self.screen.say(f"kills: {nemesis.kills} in {self.seconds / 60:g} minutes; "
+                        f"{nemesis.left_out} planned faults met a part that was down already")
         self.screen.say("recovery: " + (f"at rest {quiet:.1f} s after the last heal" if quiet is not None
                                         else f"not at rest {limit} s after the last heal"))
         self.screen.say(table(checker.counts()))
@@ -124,11 +130,12 @@ class Run:
         where = os.path.relpath(self.folder)
         if self.breaking:
             caught = sorted({v.name for v in found} & set(PLANTED[self.breaking].finds))
-            self.screen.say(f"verdict: BREAK={self.breaking} was " + (f"caught: {', '.join(caught)}" if caught else "MISSED") +
+            self.screen.say(f"verdict: BREAK={self.breaking} was " +
+                            (f"caught: {', '.join(caught)}" if caught else "MISSED") +
                             f" (seed {self.seed}, {where})")
             return 1 if caught else 0
-        self.screen.say(f"verdict: {'VIOLATED, ' + str(len(found)) + ' times' if found else 'nothing lost, nothing twice'} "
-                        f"(seed {self.seed}, {where})")
+        result = f"VIOLATED, {len(found)} times" if found else "nothing lost, nothing twice"
+        self.screen.say(f"verdict: {result} (seed {self.seed}, {where})")
         return 1 if found else 0
 
     def run(self):

@@ -2,7 +2,8 @@
 ledgers of the simulated partners, who are nobody's to break.
 
 Pure: it reads Facts and returns Violations; nothing is asked of a server here. What a state leads to comes from the
-library's own table (machine.py). What an end state means in money is the promise that is checked, and stands in ENDS."""
+library's own table (machine.py). What an end state means in money is the promise that is checked,
+and stands in ENDS."""
 
 import collections
 import dataclasses
@@ -15,8 +16,8 @@ LOST, DUPLICATED, UNEXPECTED = "lost", "duplicated", "unexpected"
 # The end states, each with the charges and refunds that the card company must have booked.
 ENDS = {"delivered": (1, 0), "reimbursed": (1, 1), "paymentFailed": (0, 0)}
 
-# What the payment of an order in an end state may be. A request without a clear answer stays pending: if the card company
-# has it after all, its callback comes, and what was paid is given back.
+# What the payment of an order in an end state may be. A request without a clear answer stays pending: if the card
+# company has it after all, its callback comes, and what was paid is given back.
 PAYMENTS = {"delivered": ("paymentPaid",), "reimbursed": ("reimbursed",), "paymentFailed": ("paymentFailed", "pending")}
 
 # What a payment may not have come to while its order still stands so: an event says it to the order.
@@ -35,14 +36,14 @@ class Facts:
     payments: dict = dataclasses.field(default_factory=dict)    # id -> document
     cache: dict = dataclasses.field(default_factory=dict)       # id -> order as above
     api: dict = dataclasses.field(default_factory=dict)         # id -> order as above, or an HTTP status
-    charges: list = dataclasses.field(default_factory=list)     # the card company's: {order_id, amount, idempotency_key}
+    charges: list = dataclasses.field(default_factory=list)    # the card company's: {order_id, amount, idempotency_key}
     refunds: list = dataclasses.field(default_factory=list)
     pending: list = dataclasses.field(default_factory=list)
     deliveries: dict = dataclasses.field(default_factory=dict)  # id -> "taken" or "cancelled", DeliveryService's
     kitchens: set = dataclasses.field(default_factory=set)      # ids that the kitchen took
     queues: dict = dataclasses.field(default_factory=dict)      # name -> messages, unacknowledged ones too
     dead: list = dataclasses.field(default_factory=list)        # {reason, order, status}
-    entries: dict = dataclasses.field(default_factory=dict)     # id -> [(second, epoch of Redis, steps)], see watcher.py
+    entries: dict = dataclasses.field(default_factory=dict)     # id -> [(second, epoch of Redis, steps)]: watcher.py
     foreign: list = dataclasses.field(default_factory=list)     # documents and collections that nobody should have made
 
 
@@ -127,7 +128,8 @@ class Checker:
         if refunds > 1:
             self.add(DUPLICATED, "double-refund", order, f"{refunds} refunds: {self.keys(self.refunds[order])}")
         if state not in ENDS or noted:
-            self.add(LOST, "stuck", order, f"still {state}" + (", paid after that, and not reimbursed" if noted else ""))
+            self.add(LOST, "stuck", order, f"still {state}" +
+                     (", paid after that, and not reimbursed" if noted else ""))
             return
         self.ended[order] = state
         due = ENDS[state]
@@ -207,7 +209,8 @@ class Checker:
     def check_deleted(self):
         """What was deleted is nowhere any more."""
         for order in sorted(self.deleted):
-            found = [name for name, place in (("MongoDB", self.facts.orders), ("Redis", self.facts.cache)) if order in place]
+            found = [name for name, place in (("MongoDB", self.facts.orders), ("Redis", self.facts.cache))
+                     if order in place]
             if isinstance(self.facts.api.get(order), dict):
                 found.append("the API")
             if found:
@@ -297,7 +300,8 @@ class Checker:
         for order in sorted((set(self.charges) | set(self.refunds)) - known):
             charges, refunds = len(self.charges[order]), len(self.refunds[order])
             if order not in gone:
-                self.add(LOST, "charge-without-order", order, f"{charges} charges, {refunds} refunds, and no such order")
+                self.add(LOST, "charge-without-order", order,
+                         f"{charges} charges, {refunds} refunds, and no such order")
             elif charges > 1 or refunds > 1:
                 self.add(DUPLICATED, "double-charge", order, f"deleted; {charges} charges, {refunds} refunds")
         for order in sorted(set(self.facts.payments) - known - gone):

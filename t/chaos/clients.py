@@ -1,8 +1,8 @@
 """The customers: threads that place, read, list, cancel and delete orders, and write down what they were told.
 
-Each has its own random numbers, made of the run's seed; what they are told depends on the faults, so that two runs of one
-seed have the same wishes and the same faults, not the same answers. An order that is placed has a customer of its own: so
-an order that was stored without being acknowledged is found again."""
+Each has its own random numbers, made of the run's seed; what they are told depends on the faults, so that two runs of
+one seed have the same wishes and the same faults, not the same answers. An order that is placed has a customer of its
+own: so an order that was stored without being acknowledged is found again."""
 
 import collections
 import http.client

@@ -1,4 +1,5 @@
-"""Looks at the whole system from outside, past the proxy: whether it has come to rest, and then everything that is left."""
+"""Looks at the whole system from outside, past the proxy: whether it has come to rest,
+and then everything that is left."""
 
 import concurrent.futures
 import glob
@@ -22,7 +23,8 @@ COLLECTIONS = ("orders", "payments", "service_urls", "idempotency_keys")
 def as_order(document):
     """An order of MongoDB as the API shows it, its history without times."""
     shown = {key: document.get(key) for key in ("status", "customer_id", "delivery_id", "kitchen_id")}
-    shown = {key: str(value) if value is not None and not isinstance(value, str) else value for key, value in shown.items()}
+    shown = {key: str(value) if value is not None and not isinstance(value, str) else value
+             for key, value in shown.items()}
     return shown | {"updated": [step["status"] for step in document.get("updated") or []]}
 
 
@@ -58,10 +60,12 @@ class Collector:
                 {"status": {"$nin": ["delivered", "reimbursed", "paymentFailed"]}})
             counts = {"open orders": open_orders,
                       "debts": self.db.orders.count_documents({"owes_since": {"$type": "date"}}),
-                      "outbox marks": self.db.payments.count_documents({"outbox": {"$exists": True, "$nin": [None, []]}}),
+                      "outbox marks": self.db.payments.count_documents(
+                          {"outbox": {"$exists": True, "$nin": [None, []]}}),
                       "messages": sum(self.depths().values())}
             state = self.simulator("/simulator/state")
-            counts["simulator"] = state["callbacks_waiting"] + (state["events"] or {}).get("waiting", 0) + state["planned"]
+            events = (state["events"] or {}).get("waiting", 0)
+            counts["simulator"] = state["callbacks_waiting"] + events + state["planned"]
         except (OSError, pymongo.errors.PyMongoError, pika.exceptions.AMQPError, http.client.HTTPException, ValueError):
             return None
         return {name: count for name, count in counts.items() if count}
@@ -180,7 +184,8 @@ class Collector:
 
         def ask(order):
             if not hasattr(local, "connection"):
-                local.connection = Connection(self.world.env["ORDER_URL"], self.world.env["CA_CERT"], self.world.env["API_KEY"])
+                local.connection = Connection(self.world.env["ORDER_URL"], self.world.env["CA_CERT"],
+                                              self.world.env["API_KEY"])
             for _ in range(3):
                 try:
                     status, answer = local.connection.ask("GET", f"/v1/orders/{order}")

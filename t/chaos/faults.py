@@ -8,7 +8,8 @@ from nemesis import CUTS
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    """A fault, what the checker has to find (one of these names at least), and what the nemesis does more of to show it."""
+    """A fault, what the checker has to find (one of these names at least),
+    and what the nemesis does more of to show it."""
 
     what: str
     finds: tuple

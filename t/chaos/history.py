@@ -1,7 +1,8 @@
-"""What the clients did and saw, as Jepsen writes it: each operation with the time it was invoked, the time it ended, and how.
+"""What the clients did and saw, as Jepsen writes it: each operation with the time it was invoked, the time it ended,
+and how.
 
-`ok`: the service said that it is done. `fail`: it said that it is not, and nothing happened. `info`: nobody knows; it may
-have happened, and may still. Times are of the monotonic clock, in seconds since the run began."""
+`ok`: the service said that it is done. `fail`: it said that it is not, and nothing happened. `info`: nobody knows; it
+may have happened, and may still. Times are of the monotonic clock, in seconds since the run began."""
 
 import dataclasses
 import json

@@ -1,4 +1,5 @@
-"""The order's state machine, as the library says it: `state-machine json`, built from libfoodsvc. No table is written here."""
+"""The order's state machine, as the library says it: `state-machine json`, built from libfoodsvc.
+No table is written here."""
 
 import json
 import subprocess
@@ -18,7 +19,8 @@ class Machine:
     def walk(self, history):
         """Plays a stored history (`created` is not part of it).
 
-        Returns the state it ends in, whether something was noted there (paid after failed), and what is illegal or None."""
+        Returns the state it ends in, whether something was noted there (paid after failed),
+        and what is illegal or None."""
         state, noted = "created", False
         for position, status in enumerate(history, 1):
             if status not in self.states:

@@ -1,7 +1,7 @@
 """The nemesis: a thread that breaks parts of the system and mends them again.
 
-What it does, to whom, for how long and in which order follows from the seed alone; it is planned before the run begins. A
-fault that meets a part which is down already is left out. Several may be under way at a time. Everything is mended by
+What it does, to whom, for how long and in which order follows from the seed alone; it is planned before the run begins.
+A fault that meets a part which is down already is left out. Several may be under way at a time. Everything is mended by
 its own heal, and by heal() at the end."""
 
 import contextlib
@@ -17,7 +17,8 @@ import redis
 
 # fault: (weight, targets, (shortest, longest) seconds until it is healed)
 FAULTS = {
-    "kill": (66, {"orderd": 26, "sweepd": 9, "worker": 34, "nginx": 10, "redis": 13, "mongo": 6, "rabbit": 2}, (0.1, 1.5)),
+    "kill": (66, {"orderd": 26, "sweepd": 9, "worker": 34, "nginx": 10, "redis": 13, "mongo": 6, "rabbit": 2},
+             (0.1, 1.5)),
     "pause": (12, {"orderd": 4, "sweepd": 2, "worker": 4, "redis": 2, "mongo": 1, "rabbit": 1}, (0.5, 4.0)),
     "stop": (5, {"orderd": 4, "sweepd": 2, "nginx": 2, "redis": 1, "mongo": 1}, (0.2, 2.0)),
     "cut": (12, {"mongo": 3, "redis": 3, "rabbit": 3}, (0.5, 5.0)),
@@ -54,7 +55,8 @@ def choose(rng, weights):
 def plan(seed, seconds, weights=None, cuts=CUTS):
     """All faults of a run. `weights`: fault -> (weight, targets), where they differ from FAULTS."""
     rng = random.Random(f"{seed} nemesis")
-    table = {kind: (*(weights or {}).get(kind, (weight, targets)), times) for kind, (weight, targets, times) in FAULTS.items()}
+    table = {kind: (*(weights or {}).get(kind, (weight, targets)), times)
+             for kind, (weight, targets, times) in FAULTS.items()}
     faults, at = [], 2.0
     while at < seconds:
         kind = choose(rng, table)

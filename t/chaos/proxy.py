@@ -1,8 +1,9 @@
-"""python proxy.py NAME=LISTEN:PORT ...: stands between our processes and their servers, and cuts the wires when told to.
+"""python proxy.py NAME=LISTEN:PORT ...: stands between our processes and their servers,
+and cuts the wires when told to.
 
-A process of its own, with one event loop. It forwards 127.0.0.1:LISTEN to 127.0.0.1:PORT, and reads orders from standard
-input, one JSON object a line: {"name": "mongo", "mode": MODE, "share": 0.5, "seed": 7}. It answers each with a line, and
-ends when standard input does.
+A process of its own, with one event loop. It forwards 127.0.0.1:LISTEN to 127.0.0.1:PORT, and reads orders from
+standard input, one JSON object a line: {"name": "mongo", "mode": MODE, "share": 0.5, "seed": 7}. It answers each with a
+line, and ends when standard input does.
 
   open    forwards; connections that stood still go on with what they held back
   reset   ends the connections that are there (a share of them); new ones are forwarded

@@ -26,7 +26,8 @@ class Timeline:
 
     def summary(self):
         """What was done how often, the most frequent first."""
-        counts = collections.Counter(" ".join(text.split(" (")[0].split(" for ")[0].split()[:2]) for _, text in self.lines
+        counts = collections.Counter(" ".join(text.split(" (")[0].split(" for ")[0].split()[:2])
+                                     for _, text in self.lines
                                      if not text.endswith(("started", "mended", "goes on", "is over")))
         return ", ".join(f"{name} {count}" for name, count in counts.most_common())
 

@@ -16,8 +16,8 @@ from nemesis import plan  # noqa: E402
 from world import ROOT  # noqa: E402
 
 BUILD = os.path.join(ROOT, os.environ.get("BUILD") or "build")
-PATH = ["paymentPaid", "deliveryScheduled", "driverAvailable", "cookingScheduled", "cookingMeal", "cookingDone", "pickedUp",
-        "inTransit", "delivered"]
+PATH = ["paymentPaid", "deliveryScheduled", "driverAvailable", "cookingScheduled", "cookingMeal", "cookingDone",
+        "pickedUp", "inTransit", "delivered"]
 CANCELLED = ["paymentPaid", "deliveryScheduled", "orderCancelled", "reimbursed"]
 A, B, C, D = "order-a", "order-b", "order-c", "order-d"
 
@@ -45,7 +45,8 @@ def clean():
     """Four orders: delivered, cancelled, refused, and one whose answer was lost. Read, listed, at rest."""
     orders = {A: order(A, PATH), B: order(B, CANCELLED), C: order(C, ["paymentFailed"]), D: order(D, PATH)}
     shown = {name: {k: v for k, v in document.items() if k != "owes_since"} for name, document in orders.items()}
-    ops = [Op("place", 1, 1.1, OK, order=name, customer=f"customer of {name}", code=202, seen="created") for name in (A, B)]
+    ops = [Op("place", 1, 1.1, OK, order=name, customer=f"customer of {name}", code=202, seen="created")
+           for name in (A, B)]
     ops += [Op("place", 1, 1.1, INFO, customer=f"customer of {name}") for name in (C, D)]
     ops += [Op("place", 1, 1.1, INFO, customer="customer whose order was never stored")]
     ops += [Op("get", 2, 2.1, OK, order=A, code=200, seen="paymentPaid"),
@@ -100,7 +101,8 @@ def end_as(facts, name, steps, charges, refunds, payment):
 # name: (what is planted, what has to be found: these names and no other)
 ANOMALIES = {
     "an acknowledged order is not there": (
-        lambda f: [drop(p, A) for p in (f.orders, f.cache, f.api)] + [f.charges.pop(0), f.payments.pop(A)], ["lost-order"]),
+        lambda f: [drop(p, A) for p in (f.orders, f.cache, f.api)] + [f.charges.pop(0), f.payments.pop(A)],
+        ["lost-order"]),
     "and its money is": (lambda f: [drop(p, A) for p in (f.orders, f.cache, f.api, f.payments)],
                          ["charge-without-order", "lost-order"]),
     "an order stands": (lambda f: history(f, D, PATH[:6]), ["stuck"]),
@@ -137,7 +139,8 @@ ANOMALIES = {
     "an old answer": (lambda f: f.api[D].update(status="inTransit", updated=PATH[:-1]), ["disagree-api"]),
     "404 for what is there": (lambda f: f.api.update({D: 404}), ["disagree-api"]),
     "no payment": (lambda f: drop(f.payments, A), ["lost-payment"]),
-    "a payment that is not its order's": (lambda f: f.payments.update({A: {"status": "pending"}}), ["disagree-payment"]),
+    "a payment that is not its order's": (lambda f: f.payments.update({A: {"status": "pending"}}),
+                                          ["disagree-payment"]),
     "an event was not sent": (lambda f: f.payments[A].update(outbox=[{"id": "x"}]), ["lost-event"]),
     "an order was not told of its payment": (
         lambda f: history(f, C, []) or f.payments.update({C: {"status": "paymentPaid"}}), ["lost-event", "stuck"]),
@@ -153,28 +156,33 @@ ANOMALIES = {
         ["double-order"]),
     "an order of nobody": (lambda f: f.orders[C].update(customer_id="nobody") or f.api[C].update(customer_id="nobody"),
                            ["stray-order"]),
-    "a read goes back": (lambda f: f.ops.append(Op("get", 6, 6.1, OK, order=A, code=200, seen="inTransit")), ["stale-read"]),
+    "a read goes back": (lambda f: f.ops.append(Op("get", 6, 6.1, OK, order=A, code=200, seen="inTransit")),
+                         ["stale-read"]),
     "a list goes back": (lambda f: f.ops.append(Op("list", 6, 6.1, OK, code=200, seen={A: "created"})), ["stale-read"]),
     "a read of what never was": (
         lambda f: f.ops.append(Op("get", 2, 2.1, OK, order=D, code=200, seen="orderCancelled")), ["lost-status"]),
-    "404 for an acknowledged order": (lambda f: f.ops.append(Op("get", 6, 6.1, FAIL, order=A, code=404)), ["lost-read"]),
+    "404 for an acknowledged order": (lambda f: f.ops.append(Op("get", 6, 6.1, FAIL, order=A, code=404)),
+                                      ["lost-read"]),
     "a cancel that was forgotten": (
         lambda f: f.ops.append(Op("cancel", 1.5, 1.6, OK, order=D, code=202, seen="orderCancelled")),
         ["lost-cancel", "lost-status"]),
-    "a cancel that nobody wanted": (lambda f: [f.ops.remove(op) for op in list(f.ops) if op.what == "cancel"], ["stray-cancel"]),
+    "a cancel that nobody wanted": (lambda f: [f.ops.remove(op) for op in list(f.ops) if op.what == "cancel"],
+                                    ["stray-cancel"]),
     "a deleted order is there": (lambda f: f.ops.append(Op("delete", 6, 6.1, OK, order=A, code=204)), ["returned"]),
     "a deleted order is read": (
         lambda f: [drop(p, A) for p in (f.orders, f.cache)] + [f.api.update({A: 404}), f.ops.extend([
             Op("delete", 6, 6.1, OK, order=A, code=204), Op("get", 7, 7.1, OK, order=A, code=200, seen="delivered")])],
         ["returned"]),
     "a deleted order is in Redis": (
-        lambda f: [drop(f.orders, A), f.api.update({A: 404}), f.ops.append(Op("delete", 6, 6.1, OK, order=A, code=204))],
+        lambda f: [drop(f.orders, A), f.api.update({A: 404}),
+                   f.ops.append(Op("delete", 6, 6.1, OK, order=A, code=204))],
         ["returned"]),
     "a message is left": (lambda f: f.queues.update({"OrderService.retry.5": 2}), ["left-in-queue"]),
     "a message is held": (lambda f: f.queues.update(OrderService=1), ["left-in-queue"]),
     "a dead letter of an order that lives": (
         lambda f: f.dead.append({"reason": "whatever", "order": A, "status": "delivered"}), ["dead-letter"]),
-    "a dead letter of nobody knows what": (lambda f: f.dead.append({"reason": "no JSON", "body": "x"}), ["dead-letter"]),
+    "a dead letter of nobody knows what": (lambda f: f.dead.append({"reason": "no JSON", "body": "x"}),
+                                           ["dead-letter"]),
     "an entry gets older": (lambda f: f.entries.update({A: [(1, 1, 2), (2, 1, 3), (3, 1, 2)]}), ["stale-entry"]),
     "a foreign collection": (lambda f: f.foreign.append("a collection lunch"), ["foreign"]),
 }

@@ -1,4 +1,5 @@
-"""The planted faults: known to the code and the list alike, asked for by name, and in no program that is not built for them."""
+"""The planted faults: known to the code and the list alike, asked for by name,
+and in no program that is not built for them."""
 
 import glob
 import os
@@ -47,7 +48,8 @@ def test_break_list_prints_the_names():
     assert (result.returncode, result.stdout.split("\n")) == (0, [*PLANTED, ""])
 
 
-@pytest.mark.parametrize("env, named", [({"BREAK": "lunch"}, "BREAK=lunch"), ({"SEED": "x"}, "SEED=x"), ({"MINUTES": "0"}, "MINUTES=0"),
+@pytest.mark.parametrize("env, named", [({"BREAK": "lunch"}, "BREAK=lunch"), ({"SEED": "x"}, "SEED=x"),
+                                        ({"MINUTES": "0"}, "MINUTES=0"),
                                         ({"MINUTES": "-1"}, "MINUTES=-1"), ({"RATE": "1e9"}, "RATE=1e9")])
 def test_a_wrong_word_is_named(env, named):
     result = chaos(**env)

@@ -1,8 +1,8 @@
 """The private system of a run, and its parts as the nemesis sees them.
 
-Two run folders of scripts/system: `servers` has MongoDB, Redis and RabbitMQ; `services` has nginx, orderd, sweepd and the
-simulator, and is given the servers' urls through a proxy of ours (proxy.py), so that the wires can be cut. supervisord
-starts again what the nemesis ended; nothing restarts by itself."""
+Two run folders of scripts/system: `servers` has MongoDB, Redis and RabbitMQ; `services` has nginx, orderd, sweepd and
+the simulator, and is given the servers' urls through a proxy of ours (proxy.py), so that the wires can be cut.
+supervisord starts again what the nemesis ended; nothing restarts by itself."""
 
 import contextlib
 import json
@@ -29,12 +29,13 @@ SERVERS = ("mongo", "redis", "rabbit")
 ALIVE = ("STARTING", "RUNNING")
 
 # Short times, so that a run of minutes sees what takes hours in life.
-TIMES = {"FOODSVC_PARTNER_TIMEOUT": "2s", "FOODSVC_CLAIM": "6s", "FOODSVC_STATS": "10s", "FOODSVC_CALLBACK_TIMEOUT": "4s",
+TIMES = {"FOODSVC_PARTNER_TIMEOUT": "2s", "FOODSVC_CLAIM": "6s", "FOODSVC_STATS": "10s",
+         "FOODSVC_CALLBACK_TIMEOUT": "4s",
          "NGINX_HTTP": "foodsvc_callback_wait 6s;", "FOODSVC_INTERVAL": "500ms", "FOODSVC_AGE_OUTBOX": "2s",
          "FOODSVC_AGE_CALLBACK": "8s"}
 TIMES |= {f"FOODSVC_AGE_{status}": "4s" for status in (
-    "CREATED", "PAYMENT_PAID", "DELIVERY_SCHEDULED", "DRIVER_AVAILABLE", "COOKING_SCHEDULED", "COOKING_MEAL", "COOKING_DONE",
-    "PICKED_UP", "IN_TRANSIT", "ORDER_CANCELLED", "PAYMENT_FAILED", "REIMBURSED")}
+    "CREATED", "PAYMENT_PAID", "DELIVERY_SCHEDULED", "DRIVER_AVAILABLE", "COOKING_SCHEDULED", "COOKING_MEAL",
+    "COOKING_DONE", "PICKED_UP", "IN_TRANSIT", "ORDER_CANCELLED", "PAYMENT_FAILED", "REIMBURSED")}
 
 
 class Trouble(Exception):
@@ -55,8 +56,8 @@ class World:
     def _system(self, part, *words, **more):
         env = {key: value for key, value in os.environ.items()
                if not key.endswith(("_URL", "_PORT")) and key not in ("PARTNERS", "SANITIZE", "MAKEFLAGS", "RUN")}
-        env |= TIMES | {"BUILD": self.build, "TOOLS": self.tools, "PORTS": "free", "SPEED": str(self.speed), "ORDERDS": "2",
-                        "SWEEPDS": "2", "RUN": os.path.join(self.folder, part)} | more
+        env |= TIMES | {"BUILD": self.build, "TOOLS": self.tools, "PORTS": "free", "SPEED": str(self.speed),
+                        "ORDERDS": "2", "SWEEPDS": "2", "RUN": os.path.join(self.folder, part)} | more
         if self.breaking:
             env["FOODSVC_BREAK"] = self.breaking
         result = subprocess.run([sys.executable, os.path.join(ROOT, "scripts/system"), *words], env=env, check=False,
@@ -91,7 +92,8 @@ class World:
             listen[name] = free_port(taken)
             taken.append(listen[name])
         words = [f"{name}={listen[name]}:{servers.ports[name]}" for name in SERVERS]
-        self.proxy = subprocess.Popen([sys.executable, os.path.join(HERE, "proxy.py"), *words],    # pylint: disable=R1732
+        self.proxy = subprocess.Popen([sys.executable, os.path.join(HERE, "proxy.py"),
+                                       *words],    # pylint: disable=R1732
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.proxy.stdout.readline().strip() != "ready":
             raise Trouble("the proxy does not start")
@@ -130,7 +132,8 @@ class World:
         return "servers" if program.split(":")[0] in SERVERS else "services"
 
     def programs(self):
-        """`group:name` of all processes that can be ended and started again: the simulator is the judge, and not one."""
+        """`group:name` of all processes that can be ended and started again: the simulator is the judge,
+        and not one."""
         found = []
         for part in self.supervisors.values():
             for info in part.rpc.getAllProcessInfo():

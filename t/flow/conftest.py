@@ -1,7 +1,8 @@
 """What the flow tests share: the running system, its clients, and the partners.
 
-The system is started by t/run (or by hand: make up PARTNERS=none, then `. build/run/env`), and named by the variables of
-its env file. The databases are read with drivers of other languages on purpose: they see what a foreign service would see.
+The system is started by t/run (or by hand: make up PARTNERS=none, then `. build/run/env`), and named by the variables
+of its env file. The databases are read with drivers of other languages on purpose:
+they see what a foreign service would see.
 """
 
 import datetime
@@ -77,7 +78,8 @@ class Api:
         answer = self.session.request(method, self.url + path, headers=all_headers, **kwargs)
         if not kwargs.get("stream") and path != "/openapi.json" and not path.startswith("/docs"):
             faults = self.contract.faults(method, path, answer)
-            assert not faults, f"{method} {path} -> {answer.status_code}, not as described: {faults}; {answer.text[:300]}"
+            assert not faults, (f"{method} {path} -> {answer.status_code}, not as described: {faults}; "
+                                f"{answer.text[:300]}")
         return answer
 
     def get(self, path, **kwargs):
@@ -178,7 +180,8 @@ class System:
 
     def wait_status(self, order_id, status, timeout=15.0):
         """Until MongoDB and the API both say so."""
-        wait_for(lambda: (self.doc(order_id) or {}).get("status") == status, timeout, f"{order_id} at {status} in MongoDB")
+        wait_for(lambda: (self.doc(order_id) or {}).get("status") == status, timeout,
+                 f"{order_id} at {status} in MongoDB")
         return wait_for(lambda: (self.show(order_id)["status"] == status) and self.show(order_id), timeout,
                         f"{order_id} at {status} in the API")
 

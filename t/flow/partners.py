@@ -77,7 +77,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Partners:
-    """CustomerService, DeliveryService, KitchenService and the Credit Card Company on the ports of the system under test."""
+    """CustomerService, DeliveryService, KitchenService and the Credit Card Company on the ports of the system."""
 
     ROUTES = [
         ("CustomerService", "POST", r"/v1/customers/[^/]+/billing$", "billing"),
@@ -154,7 +154,8 @@ class Partners:
             with self._lock:
                 transaction = self.transactions.setdefault(key, str(uuid.uuid4()))
             return Answer(202, {"transaction_id": transaction})
-        member, status = ("delivery_id", "deliveryScheduled") if route == "delivery" else ("kitchen_id", "cookingScheduled")
+        member, status = {"delivery": ("delivery_id", "deliveryScheduled")}.get(
+            route, ("kitchen_id", "cookingScheduled"))
         return Answer(202, {member: str(uuid.uuid4()), "items": call.json["items"], "metadata": call.json["metadata"],
                             "status": status, "scheduled": "2026-11-23T10:22:51.910Z"})
 

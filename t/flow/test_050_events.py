@@ -124,7 +124,8 @@ def test_a_cancelled_order_whose_deliverys_id_was_lost_still_cancels_the_deliver
     system.queue.event(order["id"], "deliveryScheduled")
     system.wait_status(order["id"], "deliveryScheduled")
     assert system.order.post(f"/v1/orders/{order['id']}/cancel").status_code == 202
-    wait_for(lambda: partners.calls_of("reimburse", order["id"]), what="the refund, which doesn't wait for the delivery")
+    wait_for(lambda: partners.calls_of("reimburse", order["id"]),
+             what="the refund, which doesn't wait for the delivery")
     partners.reset()                # from now on its answers arrive
     cancels = wait_for(lambda: partners.calls_of("delivery_cancel"), what="the delivery's cancel")
     assert str(system.show(order["id"])["delivery_id"]) in cancels[0].path

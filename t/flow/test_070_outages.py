@@ -83,7 +83,8 @@ def test_redis_comes_back_with_an_old_entry_and_nginx_does_not_remember_what_it_
         make("start-redis")
         assert system.redis.set(order["id"], entry)         # it was only out of reach
         # both workers of nginx are connected: one that is not would read MongoDB, and write what it finds there
-        wait_for(lambda: sum(client["cmd"] == "ping" for client in system.redis.client_list()) == 2, what="nginx's connections")
+        wait_for(lambda: sum(client["cmd"] == "ping" for client in system.redis.client_list()) == 2,
+                 what="nginx's connections")
         for _ in range(20):
             assert system.show(order["id"])["status"] == "cookingScheduled"
         assert b'"status":"cookingScheduled"' in system.redis.get(order["id"])

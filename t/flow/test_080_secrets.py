@@ -1,5 +1,5 @@
-"""No card, key or password in what is written: logs, queues, database, cache. Runs after the other flows, on what they left,
-and on flows of its own: paid, refused, cancelled, malformed, dead and parked."""
+"""No card, key or password in what is written: logs, queues, database, cache. Runs after the other flows, on what they
+left, and on flows of its own: paid, refused, cancelled, malformed, dead and parked."""
 
 import os
 import pathlib
@@ -102,7 +102,8 @@ def test_queues(system):
 
 def test_files_are_for_their_owner_only():
     run = pathlib.Path(os.environ["RUN"])
-    files = [*(run / "secrets").iterdir(), run / "env", *(run / "tls").glob("*.key"), run / "nginx.conf", run / "orderd.conf"]
+    files = [*(run / "secrets").iterdir(), run / "env", *(run / "tls").glob("*.key"), run / "nginx.conf",
+             run / "orderd.conf"]
     assert len(files) > 8
     for path in files:
         assert stat.S_IMODE(path.stat().st_mode) & 0o177 == 0, path

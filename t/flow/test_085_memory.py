@@ -1,4 +1,5 @@
-"""No card outlives its call in the memory of nginx's workers, and a process of ours that crashes leaves no core behind."""
+"""No card outlives its call in the memory of nginx's workers, and a process of ours that crashes leaves no core
+behind."""
 
 import json
 import os
@@ -28,7 +29,8 @@ HARD = resource.getrlimit(resource.RLIMIT_CORE)[1]
 
 def memory_of(pid):
     """Each piece of a process's memory that can be written. Only root, or the process's own user, may look."""
-    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+    with (open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps,
+          open(f"/proc/{pid}/mem", "rb") as memory):
         for line in maps:
             bounds, mode = line.split()[:2]
             start, end = (int(text, 16) for text in bounds.split("-"))
@@ -188,10 +190,10 @@ def start_nginx(folder, core):
     running = pathlib.Path(os.environ["RUN"], "nginx.conf").read_text(encoding="utf-8")
     load = re.search(r"^load_module .*;$", running, re.MULTILINE)
     (folder / "nginx.conf").write_text(NGINX.format(
-        folder=folder, core=core, load_module=load[0] if load else "", user=folder.owner(), hash="0" * 64, **os.environ),
-        encoding="utf-8")
-    return subprocess.Popen([os.readlink(f"/proc/{master}/exe"), "-e", "stderr", "-c", folder / "nginx.conf"], cwd=folder,
-                            preexec_fn=cores_allowed)
+        folder=folder, core=core, load_module=load[0] if load else "", user=folder.owner(), hash="0" * 64,
+        **os.environ), encoding="utf-8")
+    return subprocess.Popen([os.readlink(f"/proc/{master}/exe"), "-e", "stderr", "-c", folder / "nginx.conf"],
+                            cwd=folder, preexec_fn=cores_allowed)
 
 
 def children_of(pid):
@@ -201,7 +203,8 @@ def children_of(pid):
 @PRELOADED
 @pytest.mark.parametrize("core", ["", "worker_rlimit_core 1g;"], ids=["unasked", "asked for"])
 def test_nginx_leaves_no_core_unless_it_is_told_to(tmp_path, core):
-    """That it does when it is told to shows that one would be seen here; a machine that allows none has nothing to show."""
+    """That it does when it is told to shows that one would be seen here;
+    a machine that allows none has nothing to show."""
     if core and (HARD == 0 and os.geteuid() != 0):
         return
     nginx = start_nginx(tmp_path, core)
@@ -210,7 +213,8 @@ def test_nginx_leaves_no_core_unless_it_is_told_to(tmp_path, core):
     try:
         wait_for(lambda: (tmp_path / "socket").exists() and log.exists() and children_of(nginx.pid), what="nginx")
         workers = children_of(nginx.pid)
-        wait_for(lambda: "foodsvc: " in log.read_text() or "rabbitmq" in log.read_text(), what="a worker that has begun")
+        wait_for(lambda: "foodsvc: " in log.read_text() or "rabbitmq" in log.read_text(),
+                 what="a worker that has begun")
         os.kill(workers[0], signal.SIGABRT)
         line = wait_for(lambda: re.search(rf"worker process {workers[0]} exited on signal 6.*", log.read_text()),
                         what="the worker's end")[0]
@@ -233,7 +237,8 @@ def test_nginx_leaves_no_core_unless_it_is_told_to(tmp_path, core):
 def test_a_worker_leaves_no_core(tmp_path, program):
     options = ["--amqp-url", os.environ["AMQP_URL"]]
     if program == "sim":
-        options = ["--amqp-url", "off", "--customer-port", "0", "--delivery-port", "0", "--kitchen-port", "0", "--card-port", "0"]
+        options = ["--amqp-url", "off", "--customer-port", "0", "--delivery-port", "0", "--kitchen-port", "0",
+                   "--card-port", "0"]
     else:
         options += ["--mongo-url", os.environ["MONGO_URL"], "--redis-url", os.environ["REDIS_URL"]]
     log = tmp_path / "log"
@@ -252,15 +257,16 @@ def is_connected(pid):
     """Is this foodctl, and no longer the child that becomes it, and has it a socket?"""
     try:
         return (os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "foodctl"
-                and any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:") for fd in os.listdir(f"/proc/{pid}/fd")))
+                and any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:")
+                        for fd in os.listdir(f"/proc/{pid}/fd")))
     except FileNotFoundError:               # closed meanwhile
         return False
 
 
 def test_foodctl_leaves_no_core(tmp_path):
     """It waits for messages meanwhile."""
-    with subprocess.Popen([BIN / "foodctl", "queue", "listen", "OrderService.dead"], cwd=tmp_path, stdout=subprocess.PIPE,
-                          preexec_fn=cores_allowed) as process:
+    with subprocess.Popen([BIN / "foodctl", "queue", "listen", "OrderService.dead"], cwd=tmp_path,
+                          stdout=subprocess.PIPE, preexec_fn=cores_allowed) as process:
         try:
             wait_for(lambda: is_connected(process.pid), what="its connection")
             assert not ended_by_abort(process)

@@ -1,4 +1,5 @@
-"""Keys: one order for one Idempotency-Key, whoever dies meanwhile; API keys with scopes, changed without a failed request."""
+"""Keys: one order for one Idempotency-Key, whoever dies meanwhile; API keys with scopes,
+changed without a failed request."""
 
 import hashlib
 import os
@@ -26,8 +27,8 @@ class Poster(threading.Thread):
         if self.at:
             self.at.wait()
         try:
-            self.answer = requests.post(self.api.url + "/v1/orders", json=self.body, verify=os.environ["CA_CERT"], timeout=30,
-                                        headers=dict(self.api.key, **{"Idempotency-Key": self.key}))
+            self.answer = requests.post(self.api.url + "/v1/orders", json=self.body, verify=os.environ["CA_CERT"],
+                                        timeout=30, headers=dict(self.api.key, **{"Idempotency-Key": self.key}))
         except requests.RequestException as error:
             self.answer = error
 
@@ -60,7 +61,8 @@ def test_a_worker_killed_in_the_middle_leaves_one_order_that_a_repeat_finds(syst
     partners.say("billing", Answer(503, {"detail": "never heard"}, delay=8, times=1))
     poster = Poster(system.order, key, body)
     poster.start()
-    stored = wait_for(lambda: system.db.orders.find_one({"customer_id": uuid_binary(body)}), what="the order in MongoDB")
+    stored = wait_for(lambda: system.db.orders.find_one({"customer_id": uuid_binary(body)}),
+                      what="the order in MongoDB")
     wait_for(lambda: partners.calls_of("billing"), what="the call that hangs")
     killed = nginx_workers()
     for pid in killed:
@@ -159,13 +161,15 @@ def reload(path, text, key, wanted, api):
     path.write_text(text)
     os.kill(pids("nginx")[0], signal.SIGHUP)
     wait_for(lambda: not set(old) & set(nginx_workers()), 20, "the end of the old workers")
-    answer = requests.get(api.url + "/v1/orders/x", headers={"X-API-Key": key}, verify=os.environ["CA_CERT"], timeout=20)
+    answer = requests.get(api.url + "/v1/orders/x", headers={"X-API-Key": key}, verify=os.environ["CA_CERT"],
+                          timeout=20)
     assert answer.status_code == wanted
 
 
 def test_scopes_are_answered_as_described(system, partners, keys_file):
     text = keys_file.read_text()
-    reload(keys_file, text + line("card-company", "callback") + line("reader", "orders:read"), "reader", 422, system.order)
+    reload(keys_file, text + line("card-company", "callback") + line("reader", "orders:read"), "reader", 422,
+           system.order)
     card, reader = {"X-API-Key": "card-company"}, {"X-API-Key": "reader"}
     answer = system.order.post("/v1/orders", json=system.payload(), key=False, headers=reader)
     assert (answer.status_code, answer.json()) == (
@@ -189,8 +193,8 @@ def test_keys_change_without_a_failed_request(system, partners, keys_file):
     def ask():
         while not client["stop"]:
             try:
-                got = requests.get(f"{system.order.url}/v1/orders/{order['id']}", verify=os.environ["CA_CERT"], timeout=20,
-                                   headers={"X-API-Key": client["key"], "Connection": "close"})
+                got = requests.get(f"{system.order.url}/v1/orders/{order['id']}", verify=os.environ["CA_CERT"],
+                                   timeout=20, headers={"X-API-Key": client["key"], "Connection": "close"})
                 client["answers"].append((client["key"], got.status_code))
             except requests.RequestException as error:
                 client["answers"].append((client["key"], repr(error)))

@@ -334,8 +334,8 @@ def test_manual(tmp_path):
 
 
 class Cut:
-    """Stands before OrderService and answers the first `cuts` calls of a kind by closing the connection: before it passes them on,
-    or behind."""
+    """Stands before OrderService and answers the first `cuts` calls of a kind by closing the connection: before it
+    passes them on, or behind."""
 
     def __init__(self, url, cuts, before):
         self.url, self.left, self.before, self.keys = url, cuts, before, []
@@ -349,8 +349,10 @@ class Cut:
                 outer.left -= 1
                 if cut and outer.before:
                     return
-                answer = requests.post(outer.url + self.path, data=body, timeout=20, verify=os.environ["CA_CERT"], headers={
-                    name: self.headers[name] for name in ("X-API-Key", "Idempotency-Key", "Content-Type") if self.headers[name]})
+                answer = requests.post(outer.url + self.path, data=body, timeout=20, verify=os.environ["CA_CERT"],
+                                       headers={name: self.headers[name] for name in
+                                                ("X-API-Key", "Idempotency-Key", "Content-Type")
+                                                if self.headers[name]})
                 if not cut:
                     self.send_response(answer.status_code)
                     self.send_header("Content-Length", str(len(answer.content)))
@@ -378,7 +380,8 @@ def test_an_order_whose_answer_is_cut_off_is_asked_for_again_and_placed_once(sys
     with cut as there:
         order = from_json("order", "place", "--customer", customer, **there)
     assert len(cut.keys) == 2 and cut.keys[0] == cut.keys[1] and uuid.UUID(cut.keys[0])
-    assert [doc["_id"] for doc in system.db.orders.find({"customer_id": Binary.from_uuid(uuid.UUID(customer))})] == [order["id"]]
+    stored = system.db.orders.find({"customer_id": Binary.from_uuid(uuid.UUID(customer))})
+    assert [doc["_id"] for doc in stored] == [order["id"]]
 
 
 def test_when_nobody_knows_whether_there_is_an_order_the_message_says_how_to_ask_again(system):

@@ -1,5 +1,5 @@
-"""/openapi.json says what the services do: every operation and nothing else is there, and real answers, good and bad, are
-as described. (So is each answer of every other flow test: Api.call in conftest.py sees to that.)"""
+"""/openapi.json says what the services do: every operation and nothing else is there, and real answers, good and bad,
+are as described. (So is each answer of every other flow test: Api.call in conftest.py sees to that.)"""
 
 import json
 import os
@@ -43,16 +43,19 @@ def test_each_service_serves_its_own_without_a_key(system):
             headers = api.get(path, key=False).headers
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert headers["Content-Security-Policy"].startswith("default-src 'self'")
-        for file, kind in (("LICENSE", "text/plain"), ("swagger-ui.css", "text/css"), ("favicon-32x32.png", "image/png")):
+        for file, kind in (("LICENSE", "text/plain"), ("swagger-ui.css", "text/css"),
+                           ("favicon-32x32.png", "image/png")):
             assert api.get(f"/docs/{file}", key=False).headers["Content-Type"].split(";")[0] == kind
 
 
 @pytest.mark.parametrize("method", [
-    "PUT", "PATCH", "OPTIONS", "TRACE", pytest.param("HEAD", marks=pytest.mark.raw("Prism misses the body in its answer"))])
+    "PUT", "PATCH", "OPTIONS", "TRACE",
+    pytest.param("HEAD", marks=pytest.mark.raw("Prism misses the body in its answer"))])
 def test_each_path_has_the_methods_that_are_described_and_no_other(system, method):
     for api in services(system).values():
         for path, item in api.contract.spec["paths"].items():
-            answer = api.session.request(method, api.url + path.replace("{order_id}", NOBODY), headers=api.key, timeout=20)
+            answer = api.session.request(method, api.url + path.replace("{order_id}", NOBODY), headers=api.key,
+                                         timeout=20)
             assert answer.status_code == 405, path
             described = {name.upper() for name in item if name != "parameters"}
             assert set(answer.headers["Allow"].split(", ")) == described, path

@@ -1,9 +1,9 @@
 """Schemathesis against both services' own /openapi.json: requests that the description allows and requests that it
-doesn't, thousands of them. No server error, no status or body that is not described, no wrong method or missing key that
-is let through: all its checks.
+doesn't, thousands of them. No server error, no status or body that is not described, no wrong method or missing key
+that is let through: all its checks.
 
-EXAMPLES=1000 make test T=t/flow/test_110_schemathesis.py   runs long; SEED= chooses other requests; REPORT= is a file that
-gets a line for each operation, with how often it was called, and how often answered with which status."""
+EXAMPLES=1000 make test T=t/flow/test_110_schemathesis.py   runs long; SEED= chooses other requests; REPORT= is a file
+that gets a line for each operation, with how often it was called, and how often answered with which status."""
 
 import collections
 import json
@@ -34,8 +34,10 @@ def test_it_does_what_it_describes(system, tmp_path, service):
          "--config-file", os.path.join(ROOT, "t/schemathesis.toml"), "run", f"{api.url}/openapi.json",
          "--tls-verify", os.environ["CA_CERT"], "--checks", "all", "--max-examples", EXAMPLES, "--seed", SEED,
          "--no-color"],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.path.join(ROOT, "t/lib"), "COUNTS": str(tmp_path / "counts.json")},
-        check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.path.join(ROOT, "t/lib"),
+                                        "COUNTS": str(tmp_path / "counts.json")},
+        check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace")
     print(result.stdout[-20000:])
     assert result.returncode == 0
     assert int(re.search(r"(\d+) generated", result.stdout)[1]) > 3 * int(EXAMPLES)

@@ -1,5 +1,5 @@
-"""The page at /docs in a real browser: somebody authorises with the key, tries POST /v1/orders, and sees 202. The page asks
-no other host for anything."""
+"""The page at /docs in a real browser: somebody authorises with the key, tries POST /v1/orders, and sees 202. The page
+asks no other host for anything."""
 
 import json
 import os
@@ -21,8 +21,8 @@ def browser(tmp_path):
     options.accept_insecure_certs = True            # the development certificate is known to curl, not to this browser
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
-                     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
-                     "--window-size=1280,2000", f"--user-data-dir={tmp_path}/profile"):
+                     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                     "--no-proxy-server", "--window-size=1280,2000", f"--user-data-dir={tmp_path}/profile"):
         options.add_argument(argument)
     service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
     with webdriver.Chrome(options=options, service=service) as driver:

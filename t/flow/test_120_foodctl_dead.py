@@ -168,8 +168,8 @@ def waiting(system):
 def test_two_redrives_at_once_take_each_message_once(system, dead, without):
     without("orderd")
     ids = [dead.send({"n": n}, reason="why") for n in range(100)]
-    both = [subprocess.Popen([FOODCTL, "dead", "redrive", "--reason", dead.word, "--json"], env=environment({}), cwd="/",
-                             stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [subprocess.Popen([FOODCTL, "dead", "redrive", "--reason", dead.word, "--json"], env=environment({}),
+                             cwd="/", stdout=subprocess.PIPE, text=True) for _ in range(2)]
     taken = [one for process in both for one in json.loads(process.communicate(timeout=60)[0])["redriven"]]
     assert len(taken) == len(set(taken)) and not set(dead.ids()) & set(taken)
     assert set(taken) | set(dead.ids()) == set(ids)

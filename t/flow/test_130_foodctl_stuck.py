@@ -72,7 +72,8 @@ def test_an_order_that_waits_for_an_event(stored):
                    delivery_id=ids["delivery_id"])
     ended = [stored("delivered", ago(days=3), **ids), stored("paymentFailed", ago(days=3))]
     orders, _ = stuck()
-    assert [orders[one]["waits_for"] for one in (driver, meal, money)] == ["driverAvailable", "cookingDone", "reimbursed"]
+    waits = [orders[one]["waits_for"] for one in (driver, meal, money)]
+    assert waits == ["driverAvailable", "cookingDone", "reimbursed"]
     assert orders[meal]["owes"] == [] and not {fine, *ended} & set(orders)
     assert fine in stuck("--older", "10m")[0] and driver not in stuck("--older", "1h")[0]
     assert re.search(rf"order    {meal}  cookingMeal        1h    waits for cookingDone\n", run("stuck").stdout)
@@ -100,12 +101,14 @@ def test_a_payment_whose_event_was_not_sent_or_that_is_pending(system):
 
 def test_a_payment_that_is_not_asked_for_again(system):
     system.db.payments.insert_one({
-        "_id": (one := str(uuid.uuid4())), "metadata": {"receiver": "OrderService", "order_id": one, "customer_id": "c"},
+        "_id": (one := str(uuid.uuid4())),
+        "metadata": {"receiver": "OrderService", "order_id": one, "customer_id": "c"},
         "amount": 6.25, "status": "pending", "created": ago(hours=25), "asked": ago(hours=24), "attempts": 2,
         "ask_until": ago(hours=2)})
     try:
         assert stuck()[1][one]["stale"]
-        assert re.search(rf"payment  {one}  pending            1d    the card company has not taken the payment, and is not "
+        assert re.search(rf"payment  {one}  pending            1d    the card company has not taken the payment, "
+                         r"and is not "
                          "asked again: it may not know the key\n", run("stuck").stdout)
         system.db.payments.update_one({"_id": one}, {"$set": {"ask_until": ago(hours=-1)}})
         assert not stuck()[1][one]["stale"]
@@ -115,14 +118,15 @@ def test_a_payment_that_is_not_asked_for_again(system):
 
 def test_documents_that_nobody_can_read(system, stored):
     order_id = stored("created", ago(minutes=5), items=5)
-    system.db.payments.insert_one({"_id": (payment := str(uuid.uuid4())), "status": "pending", "created": ago(minutes=5),
-                                   "metadata": 5})
+    system.db.payments.insert_one({"_id": (payment := str(uuid.uuid4())), "status": "pending",
+                                   "created": ago(minutes=5), "metadata": 5})
     try:
         bad_ones = json.loads(run("stuck", "--json").stdout)["unreadable_documents"]
         assert {"kind": "order", "id": order_id, "reason": "items is of another type"} in bad_ones
         assert payment in [one["id"] for one in bad_ones if one["kind"] == "payment"]
         shown = run("stuck")
-        assert shown.returncode == 1 and f"order    {order_id}  ?                  ?     cannot be read: items" in shown.stdout
+        assert shown.returncode == 1
+        assert f"order    {order_id}  ?                  ?     cannot be read: items" in shown.stdout
     finally:
         system.db.payments.delete_one({"_id": payment})
 

@@ -1,4 +1,5 @@
-"""What dead processes and absent partners left undone is done by sweepd alone, once; events that were stored are sent."""
+"""What dead processes and absent partners left undone is done by sweepd alone, once;
+events that were stored are sent."""
 
 import datetime
 import os
@@ -75,8 +76,8 @@ def now():
 def stored(system, status, ago=60, **changes):
     """An order as the database has it, of somebody who keeps no owes_since."""
     when = now() - datetime.timedelta(seconds=ago)
-    doc = {"_id": str(uuid.uuid4()), "items": [{"product": "Lasagna", "quantity": 1}], "status": status, "created": when,
-           "customer_id": bson.Binary(uuid.uuid4().bytes, 4), "kitchen_id": None, "delivery_id": None,
+    doc = {"_id": str(uuid.uuid4()), "items": [{"product": "Lasagna", "quantity": 1}], "status": status,
+           "created": when, "customer_id": bson.Binary(uuid.uuid4().bytes, 4), "kitchen_id": None, "delivery_id": None,
            "updated": [] if status == "created" else [{"status": status, "when": when}], **changes}
     system.db.orders.insert_one(doc)
     return doc["_id"]
@@ -211,7 +212,8 @@ def abandoned(system):
 def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners, sweepd, abandoned):
     order = system.paid()
     assert system.order.post(f"/v1/orders/{order['id']}/cancel").status_code == 202
-    wait_for(lambda: set(system.doc(order["id"]).get("settled", [])) == {"deliveryCancel", "reimbursement"}, what="settled")
+    wait_for(lambda: set(system.doc(order["id"]).get("settled", [])) == {"deliveryCancel", "reimbursement"},
+             what="settled")
     wait_for(lambda: (system.db.payments.find_one({"_id": order["id"]}) or {}).get("reimburse_taken"), what="taken")
     long_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)
     system.db.payments.update_one({"_id": order["id"]}, {"$set": {"asked": long_ago, "created": long_ago}})
@@ -227,7 +229,8 @@ def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners, s
 
 def test_a_charge_that_the_company_may_have_forgotten_is_left_to_a_person(system, partners, sweepd):
     partners.say("bill", Answer(500, {"detail": "oops"}))
-    assert system.order.post("/v1/orders", json=system.payload(customer_id=(customer := str(uuid.uuid4())))).status_code == 400
+    customer = str(uuid.uuid4())
+    assert system.order.post("/v1/orders", json=system.payload(customer_id=customer)).status_code == 400
     order_id = system.db.orders.find_one({"customer_id": bson.Binary(uuid.UUID(customer).bytes, 4)})["_id"]
     long_ago = now() - datetime.timedelta(hours=25)
     changed = {"asked": long_ago, "created": long_ago, "ask_until": now() - datetime.timedelta(hours=2)}
@@ -260,7 +263,8 @@ def test_a_stale_refund_that_is_owed_is_asked_for_and_reported_on_less_and_less(
         system.db.payments.insert_one({
             "_id": again, "status": "pending", "created": now() - datetime.timedelta(hours=25), "amount": 6.25,
             "metadata": {"receiver": "OrderService", "order_id": again, "customer_id": str(uuid.uuid4())},
-            "asked": now() - datetime.timedelta(hours=24), "ask_until": now() - datetime.timedelta(hours=2), "attempts": 3})
+            "asked": now() - datetime.timedelta(hours=24), "ask_until": now() - datetime.timedelta(hours=2),
+            "attempts": 3})
         wait_for(lambda again=again: one.lines(said, again), what="the next look")
         system.db.payments.delete_one({"_id": again})
     assert len(one.lines(said, order_id)) == 1
@@ -358,7 +362,8 @@ def test_events_that_no_queue_takes_do_not_hide_the_others(system, sweepd):
     try:
         one = sweepd()
         for payment in (good, theirs):
-            wait_for(lambda payment=payment: "outbox" not in system.db.payments.find_one({"_id": payment}), 15, "the event")
+            wait_for(lambda payment=payment: "outbox" not in system.db.payments.find_one({"_id": payment}), 15,
+                     "the event")
         assert all("outbox" in system.db.payments.find_one({"_id": payment}) for payment in bad)
         assert one.lines("lost the connection to rabbitmq") == []
     finally:
@@ -444,7 +449,8 @@ def test_the_cache_has_what_was_repaired(system, sweepd, without_orderd):
 
 
 def test_what_redis_missed_is_told_to_orderd_too(system, sweepd, without_orderd):
-    """A sweepd that is killed before Redis is back leaves no old entry behind: orderd parks such an event until then."""
+    """A sweepd that is killed before Redis is back leaves no old entry behind:
+    orderd parks such an event until then."""
     order_id = stored(system, "driverAvailable")
     make("stop-redis")
     try:
@@ -496,7 +502,8 @@ def test_sighup_brings_new_ages(system, sweepd, without_orderd, tmp_path):
     assert system.doc(order_id)["kitchen_id"] is None
     conf.write_text(text.replace("#age_in_transit = 15s", "age_in_transit = soon"))
     one.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "age_in_transit" in "".join(one.lines("the configuration was not taken, going on with the old one")),
+    refused = "the configuration was not taken, going on with the old one"
+    wait_for(lambda: "age_in_transit" in "".join(one.lines(refused)),
              what="the refusal")
     conf.write_text(text.replace("#age_in_transit = 15s", "age_in_transit = 100ms"))
     one.process.send_signal(signal.SIGHUP)
@@ -509,9 +516,9 @@ def test_sighup_brings_new_ages(system, sweepd, without_orderd, tmp_path):
     (["--config=/nowhere/sweepd.conf"], "/nowhere/sweepd.conf"), (["--mongo-url=http://x"], "mongo"),
     (["--api-key-file=/nowhere/key"], "/nowhere/key")])
 def test_a_bad_setting_is_named(flags, told):
-    result = subprocess.run([f"{BUILD}/bin/foodsvc-sweepd", "--check", *flags], capture_output=True, text=True, check=False,
-                            timeout=20)
+    result = subprocess.run([f"{BUILD}/bin/foodsvc-sweepd", "--check", *flags], capture_output=True, text=True,
+                            check=False, timeout=20)
     assert result.returncode == 2 and told in result.stderr, result
-    good = subprocess.run([f"{BUILD}/bin/foodsvc-sweepd", "--check", f"--config={RUN}/sweepd.conf"], check=False, timeout=20,
-                          capture_output=True, text=True)
+    good = subprocess.run([f"{BUILD}/bin/foodsvc-sweepd", "--check", f"--config={RUN}/sweepd.conf"], check=False,
+                          timeout=20, capture_output=True, text=True)
     assert good.returncode == 0, good

@@ -1,5 +1,5 @@
-"""RabbitMQ over TLS, as the workers and foodctl speak it: its certificate has to be one of our CA's, for the url's host.
-(nginx's publisher: t/120-publisher-tls.t.)"""
+"""RabbitMQ over TLS, as the workers and foodctl speak it: its certificate has to be one of our CA's, for the url's
+host. (nginx's publisher: t/120-publisher-tls.t.)"""
 
 import os
 import subprocess
@@ -27,10 +27,12 @@ def test_orderd_consumes_over_tls_from_a_broker_of_our_ca_and_from_no_other(syst
     def consumers():
         return system.queue.consumers("OrderService")
     before = consumers()
-    for url, ca, comes in ((TLS, os.environ["CA_CERT"], True), (TLS, "", False), (ELSEWHERE, os.environ["CA_CERT"], False)):
+    for url, ca, comes in ((TLS, os.environ["CA_CERT"], True), (TLS, "", False),
+                           (ELSEWHERE, os.environ["CA_CERT"], False)):
         log = tmp_path / "orderd.log"
         with open(log, "wb") as file, subprocess.Popen(
-                [ORDERD, "--mongo-url", os.environ["MONGO_URL"], "--redis-url", os.environ["REDIS_URL"], "--amqp-url", url,
+                [ORDERD, "--mongo-url", os.environ["MONGO_URL"], "--redis-url", os.environ["REDIS_URL"],
+                 "--amqp-url", url,
                  *(["--ca-file", ca] if ca else [])], stdin=subprocess.DEVNULL, stdout=file, stderr=file) as orderd:
             try:
                 if comes:

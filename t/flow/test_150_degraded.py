@@ -46,8 +46,8 @@ SERVERS = ("mongo", "redis", "rabbit")
 
 def rabbitmqctl(*words):
     home = os.path.join(os.environ["RUN"], "data/rabbit")
-    subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", "rabbit@localhost", *words], check=True, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, timeout=60,
+    subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", "rabbit@localhost", *words], check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60,
                    env=os.environ | {"HOME": home, "ERL_EPMD_PORT": os.environ["EPMD_PORT"],
                                      "RABBITMQ_CONF_ENV_FILE": "/dev/null"})
 
@@ -189,7 +189,7 @@ def open_debts(system, partners, customer):
     """What is still to be done for this customer's orders, in words; empty when all is."""
     left = []
     for order in system.db.orders.find({"customer_id": uuid_binary(customer.id)}):
-        key, status = order["_id"], order["status"]
+        key, status, settled = order["_id"], order["status"], set(order.get("settled", []))
         if status == "created" and not partners.calls_of("bill", key) and key not in customer.paid:
             left.append(f"{key} is not billed")
         elif key in customer.paid and status != "deliveryScheduled":
@@ -197,7 +197,7 @@ def open_debts(system, partners, customer):
         elif key in customer.driven and status != "cookingScheduled":
             left.append(f"{key} has a driver and is {status}")
         elif status == "orderCancelled" and not (partners.calls_of("reimburse", key)
-                                                 and set(order.get("settled", [])) >= {"deliveryCancel", "reimbursement"}):
+                                                 and settled >= {"deliveryCancel", "reimbursement"}):
             left.append(f"{key} was cancelled and is not settled: {order.get('settled')}")
     left += [f"{p['_id']} has an event unsent" for p in system.db.payments.find({"outbox": {"$exists": True, "$ne": []},
              "metadata.customer_id": customer.id})]
@@ -233,8 +233,8 @@ def test_away(system, partners, gates, who, how):
         with open(REPORT, "a", encoding="utf-8") as file:
             answers = ", ".join(f"{what} {'/'.join(map(str, sorted(set(codes))))}"
                                 for what, codes in customer.answered.items())
-            file.write(f"{who:17} {how:7} {OUTAGE:4g} s   all done {time.monotonic() - returned:4.1f} s after its return"
-                       f"   {answers}\n")
+            file.write(f"{who:17} {how:7} {OUTAGE:4g} s   all done {time.monotonic() - returned:4.1f} s after its "
+                       f"return   {answers}\n")
     placed = [o["_id"] for o in system.db.orders.find({"customer_id": uuid_binary(customer.id)})]
     assert len(placed) >= 6
     for order in placed:            # each of our own calls to the company, however often made, is one to the company

@@ -1,7 +1,8 @@
-"""Both services against requests that are spoilt in every way (t/lib/http_fuzz.py): no worker of nginx ends, no descriptor
-is left open, no answer is a server error or of a shape that nobody described.
+"""Both services against requests that are spoilt in every way (t/lib/http_fuzz.py): no worker of nginx ends, no
+descriptor is left open, no answer is a server error or of a shape that nobody described.
 
-CASES connections, made from SEED; or as many as TIME seconds allow: make fuzz T=http TIME=60. CASE=n is that one alone."""
+CASES connections, made from SEED; or as many as TIME seconds allow: make fuzz T=http TIME=60.
+CASE=n is that one alone."""
 
 import os
 import threading

@@ -116,7 +116,8 @@ class Load:
         kept.close()
 
     def verdict(self, patience=90):
-        """What is wrong, as a list of texts: failed requests, orders without an end, charges that are too many or too few."""
+        """What is wrong, as a list of texts: failed requests, orders without an end,
+        charges that are too many or too few."""
         wrong = list(self.failed)
         with pymongo.MongoClient(self.variables["MONGO_URL"]) as mongo:
             deadline = time.monotonic() + patience

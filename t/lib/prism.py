@@ -1,6 +1,8 @@
-"""Prism as the tests use it: a proxy that checks what passes it against a description, and says what was not as described.
+"""Prism as the tests use it: a proxy that checks what passes it against a description,
+and says what was not as described.
 
-It changes nothing and refuses nothing; violations are told in its log. A request may be wrong on purpose, an answer never."""
+It changes nothing and refuses nothing; violations are told in its log. A request may be wrong on purpose,
+an answer never."""
 
 import os
 import re

@@ -1,5 +1,6 @@
 """What Schemathesis may not send: the services refuse two things wherever they stand in a body, also in a member that
-nobody reads, and a schema can say so of known members alone. They have tests of their own (t/flow/test_040_bad_input.py).
+nobody reads, and a schema can say so of known members alone. They have tests of their own
+(t/flow/test_040_bad_input.py).
 
 And what was sent: the answers of each operation, counted into the file COUNTS as JSON {operation: {status: n}}."""
 

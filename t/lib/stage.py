@@ -9,7 +9,8 @@
   stage.py uncache KEY...
   stage.py cached KEY                      the value, or "none"
   stage.py drain QUEUE                     empties it
-  stage.py take QUEUE                      the next message as JSON {body, properties}, acknowledged; waits 3 s; or "none"
+  stage.py take QUEUE                      the next message as JSON {body, properties}, acknowledged; waits 3 s;
+                                           or "none"
 
 Words of one command are arguments; several commands are separated by the argument "--".
 """

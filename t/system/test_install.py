@@ -1,5 +1,5 @@
-"""`make install`, staged: what lies in the folder is a system whose configuration nginx and the workers accept, and whose
-units give away nothing that they need not."""
+"""`make install`, staged: what lies in the folder is a system whose configuration nginx and the workers accept, and
+whose units give away nothing that they need not."""
 
 import os
 import re

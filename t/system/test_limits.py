@@ -73,8 +73,8 @@ class Nginx:
     def __init__(self, folder, **changes):
         self.folder = folder
         self.port, self.plain = free_port(), free_port()
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-subj", "/CN=localhost", "-days", "2", "-keyout", folder / "server.key", "-out",
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout", folder / "server.key", "-out",
                         folder / "server.crt"], check=True, capture_output=True)
         with open(os.path.join(ROOT, "conf/foodsvc_common.conf"), encoding="utf-8") as file:
             common = file.read()
@@ -163,7 +163,8 @@ def test_what_is_too_long_is_refused_in_json(nginx, what, status):
 
 
 def test_a_body_too_large_is_refused_before_it_is_sent(nginx):
-    with ssl._create_unverified_context().wrap_socket(socket.create_connection(("127.0.0.1", nginx.port), 10)) as client:
+    with ssl._create_unverified_context().wrap_socket(
+            socket.create_connection(("127.0.0.1", nginx.port), 10)) as client:
         client.sendall(b"POST /v1/orders HTTP/1.1\r\nHost: h\r\nContent-Length: 9999999\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
 
@@ -234,9 +235,9 @@ def is_cut(client):
 
 
 def test_a_thousand_slow_clients_harm_nobody_and_are_cut(nginx):
-    """Half a request header, then nothing. Honest requests are all answered meanwhile; the header's time-out, shortened to 2 s
-    here, ends the others. `make slow-clients` measures, too, before and with them, by turns: the best of three, for other
-    programs share a machine. The suite, which runs on busy ones, does not."""
+    """Half a request header, then nothing. Honest requests are all answered meanwhile; the header's time-out, shortened
+    to 2 s here, ends the others. `make slow-clients` measures, too, before and with them, by turns: the best of three,
+    for other programs share a machine. The suite, which runs on busy ones, does not."""
     measured = "RATIO" in os.environ
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard) if hard != resource.RLIM_INFINITY else 8192, hard))

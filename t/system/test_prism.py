@@ -1,4 +1,5 @@
-"""Prism as partners (PARTNERS=prism), and as a proxy that finds no violation between the services and their partners."""
+"""Prism as partners (PARTNERS=prism), and as a proxy that finds no violation between the services and their
+partners."""
 
 import json
 import os

@@ -149,7 +149,8 @@ def test_the_events_are_valid_asyncapi(events):
         for message in channel["messages"].values():
             assert "payload" in follow(events, message["$ref"])
         wanted = set(channel.get("parameters", {}))
-        assert all("{%s}" % name in channel["address"] for name in wanted) and channel["address"].count("{") == len(wanted)
+        assert all("{%s}" % name in channel["address"] for name in wanted)
+        assert channel["address"].count("{") == len(wanted)
     for operation in events["operations"].values():
         assert "address" in follow(events, operation["channel"]["$ref"])
 

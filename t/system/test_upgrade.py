@@ -1,6 +1,6 @@
 """Reloads, an upgrade of nginx's program and restarts of the workers, while orders are placed, read and cancelled: no
-request fails (t/lib/load.py says what that means), each order that was acknowledged comes to its end, is charged once, and
-reimbursed once if it was cancelled.
+request fails (t/lib/load.py says what that means), each order that was acknowledged comes to its end, is charged once,
+and reimbursed once if it was cancelled.
 
 RELOADS=100 make test T=t/system/test_upgrade.py   reloads that often; 20 without it."""
 
@@ -50,7 +50,8 @@ def workers(master):
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat, \
                     open(f"/proc/{pid}/cmdline", encoding="ascii", errors="replace") as title:
-                if int(stat.read().rsplit(")", 1)[1].split()[1]) == master and title.read().startswith("nginx: worker process\0"):
+                parent = int(stat.read().rsplit(")", 1)[1].split()[1])
+                if parent == master and title.read().startswith("nginx: worker process\0"):
                     found.append(pid)
         except OSError:
             pass
@@ -68,7 +69,8 @@ def running(pid):
 def good(load, least):
     """The verdict; and that there was a load at all."""
     wrong = load.verdict()
-    print(f"{load.requests} requests, {load.repeated} repeated, {len(load.acknowledged)} orders, {len(load.cancelled)} cancelled")
+    print(f"{load.requests} requests, {load.repeated} repeated, {len(load.acknowledged)} orders, "
+          f"{len(load.cancelled)} cancelled")
     assert not wrong, f"{len(wrong)} faults of {load.requests} requests: {wrong[:20]}"
     assert load.requests > least and load.acknowledged and load.cancelled
 
@@ -87,8 +89,8 @@ def test_reloads(system):
 
 
 def test_another_program_of_nginx_takes_over(system):
-    """As docs/deploy.md tells it: USR2, then QUIT to the old master. supervisord's nginx does not go into the background,
-    and nginx takes USR2 only when it does: the test starts one itself, of the same configuration."""
+    """As docs/deploy.md tells it: USR2, then QUIT to the old master. supervisord's nginx does not go into the
+    background, and nginx takes USR2 only when it does: the test starts one itself, of the same configuration."""
     variables = system.variables()
     assert system("stop", "nginx").returncode == 0
     home, pid_file = os.path.join(system.run, "data/nginx"), os.path.join(system.run, "nginx.pid")
@@ -98,8 +100,8 @@ def test_another_program_of_nginx_takes_over(system):
     with open(conf, "w", encoding="utf-8") as file:
         file.write(re.sub(r"(?m)^daemon .*;$", "", text))
     nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    subprocess.run([nginx, "-p", home, "-c", conf, "-e", os.path.join(system.run, "logs/error.log")], check=True, cwd=home,
-                   stdin=subprocess.DEVNULL, timeout=20)
+    subprocess.run([nginx, "-p", home, "-c", conf, "-e", os.path.join(system.run, "logs/error.log")], check=True,
+                   cwd=home, stdin=subprocess.DEVNULL, timeout=20)
 
     def master():
         try:
@@ -133,7 +135,8 @@ def test_workers_one_after_another(system):
     assert "orderd" in programs
     with Load(system.variables()) as load:
         for _ in range(3):
-            for name in [f"{p['group']}:{p['name']}" for p in supervisor.rpc.getAllProcessInfo() if p["group"] in programs]:
+            for name in [f"{p['group']}:{p['name']}" for p in supervisor.rpc.getAllProcessInfo()
+                         if p["group"] in programs]:
                 before = len(load.acknowledged)
                 supervisor.rpc.stopProcess(name)
                 wait_for(lambda: len(load.acknowledged) > before + 10, "some orders")

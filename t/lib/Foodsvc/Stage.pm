@@ -18,7 +18,8 @@
 #   locations    what the server has in place of `location / { foodsvc ROLE; }`
 #   partner_settings    more directives for the internal location through which partners are called
 #   read_timeout    its proxy_read_timeout
-#   before      one line each, a command of t/lib/stage.py, before nginx starts. Words are parted by blanks, '...' is one word.
+#   before      one line each, a command of t/lib/stage.py, before nginx starts. Words are parted by blanks,
+#               '...' is one word.
 #   after       one line each, `COMMAND =~ REGEX`, when the (first) response has come; a test each
 package Foodsvc::Stage;
 

@@ -1,5 +1,6 @@
 # A small stand-in for the CPAN module Test::Nginx::Socket, for machines without it: what our t/*.t use of it, and
-# nothing else. It needs libtest-base-perl, which reads the blocks. The real module comes first in @INC when it is there.
+# nothing else. It needs libtest-base-perl, which reads the blocks. The real module comes first in @INC when it is
+# there.
 #
 # This file: the functions that a .t file calls, and the verdicts. Socket/Server.pm runs nginx, Socket/Client.pm talks
 # to it.
@@ -74,7 +75,8 @@ sub skipped {
     if (defined(my $rule = $block->skip_nginx)) {
         my ($n, $op, $version, $text) = $rule =~ /^\s*(\d+)\s*:\s*(<=|>=|<|>)\s*([\d.]+)\s*(?::\s*(.*?))?\s*$/s
             or bail_out($block->name . " - skip_nginx: $rule");
-        my $order = sprintf('%04d%04d%04d', split /\./, $server->version) cmp sprintf('%04d%04d%04d', split /\./, $version);
+        my ($here, $there) = map { sprintf '%04d%04d%04d', split /\./ } $server->version, $version;
+        my $order = $here cmp $there;
         my %holds = ('<' => $order < 0, '<=' => $order <= 0, '>' => $order > 0, '>=' => $order >= 0);
         ($count, $why) = ($n, $text // "nginx $op $version") if $holds{$op};
     }
@@ -264,7 +266,8 @@ sub check_logs {
     }
     log_patterns($name, $block, 'error_log', 'no_error_log', $lines, $repetition);
     if (defined $block->access_log || defined $block->no_access_log) {
-        log_patterns($name, $block, 'access_log', 'no_access_log', $server->access_log_lines, $repetition, 'access.log');
+        log_patterns($name, $block, 'access_log', 'no_access_log', $server->access_log_lines, $repetition,
+            'access.log');
     }
 }
 
