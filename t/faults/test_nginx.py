@@ -90,7 +90,7 @@ def each_call_fails(faults, prepare, act, verify, streamed=False, rest=at_rest):
     for _ in range(3):          # what is done once (addresses, connections, prepared scripts) is done then
         counted()
     chosen = counted()
-    lines = {way: (place, name) for place, way, name in faults.counted()}
+    lines = {way: (place, name.split(b"\0")[0].decode()) for place, way, name in faults.counted()}
     always = set(chosen).intersection(counted(), counted())     # the others are timers' and other threads'
     assert always, "no call was counted"
     missed = []
