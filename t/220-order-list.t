@@ -15,7 +15,8 @@ add_block_preprocessor(sub {
         my $items = $i == 2 ? '"none"' : '[]';
         $before .= sprintf("put orders '{\"_id\":\"06b0413f-be90-7667-8000-f556e422000%d\",\"items\":%s,"
             . '"customer_id":"53c5711d-f5d4-45eb-8651-f0ba9092ba0d","kitchen_id":null,"delivery_id":null,'
-            . '"status":"created","updated":[],' . "\"created\":{\"\$date\":{\"\$numberLong\":\"22184323200%d00\"}}}'\n",
+            . '"status":"created","updated":[],'
+            . "\"created\":{\"\$date\":{\"\$numberLong\":\"22184323200%d00\"}}}'\n",
             $i, $items, $i);
     }
     $block->set_value('before', $before);

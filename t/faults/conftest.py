@@ -64,8 +64,8 @@ class Faults:
                 for i in range(min(HEAD.unpack_from(self.memory)[1], LOG))]
 
     def chosen(self):
-        """The calls to fail, as (way, nth), of those that were counted: the first and the last of each way that leads to
-        one, so that a loop's turns in between, which are alike, are left out. In a QUICK run: one for each place."""
+        """The calls to fail, as (way, nth), of those that were counted: the first and the last of each way that leads
+        to one, so that a loop's turns in between, which are alike, are left out. In a QUICK run: one for each place."""
         times, first = collections.Counter(), {}
         for place, way, name in self.counted():
             times[way] += 1
@@ -92,7 +92,8 @@ def pytest_terminal_summary(terminalreporter):
 
 def environment(folder):
     """The one of the system's own processes, the faults steered from this folder."""
-    with open("/proc/" + os.environ["ORDERD_PIDS"].split()[0] + "/environ", "rb") as file:     # nginx overwrites its own
+    # not nginx's: it overwrites its own
+    with open("/proc/" + os.environ["ORDERD_PIDS"].split()[0] + "/environ", "rb") as file:
         theirs = dict(line.split(b"=", 1) for line in file.read().split(b"\0") if b"=" in line)
     env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
     options = {key.decode(): value.decode() for key, value in theirs.items() if key.endswith(b"SAN_OPTIONS")}

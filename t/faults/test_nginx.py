@@ -422,7 +422,8 @@ def test_callback(system, nginx_faults):
 
 
 def test_callback_with_an_old_mark(system, nginx_faults):
-    """The event of an earlier callback was never confirmed: the repeat sends it, and the mark goes, or stays for sweepd."""
+    """The event of an earlier callback was never confirmed: the repeat sends it, and the mark goes, or stays for
+    sweepd."""
     events = Events(system)
 
     def prepare():

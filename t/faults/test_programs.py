@@ -20,7 +20,8 @@ NGINX = ["nginx", "-t", "-q", "-p", os.path.join(RUN, "data/nginx"), "-c", os.pa
 DEAD = "OrderService.dead"
 # foodctl's commands that leave things as they are, or may be done again and again
 CARELESS = ["health", "order list", "order place", "order show {stage}", "order watch {stage} --until created",
-            "urls list", "urls flush", "cache list", "cache show {stage}", "cache flush {stage}", "dead list", "dead show m",
+            "urls list", "urls flush", "cache list", "cache show {stage}", "cache flush {stage}", "dead list",
+            "dead show m",
             "keys new"]
 
 
@@ -98,7 +99,8 @@ def another_nginx(folder):
         text = text.replace(f"127.0.0.1:{old[i]}", f"127.0.0.1:{new[i]}")
     text = text.replace(f"{RUN}/nginx.pid", f"{folder}/nginx.pid").replace(f"{RUN}/logs/", f"{folder}/")
     (folder / "nginx.conf").write_text(text)
-    return ["nginx", "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", "stderr"], f"https://127.0.0.1:{new[0]}/health"
+    return ["nginx", "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", "stderr"], \
+        f"https://127.0.0.1:{new[0]}/health"
 
 
 def answers(url):
@@ -136,7 +138,8 @@ def foodctl(folder):
     """Runs a command, with {stage} in it."""
     def runner(command):
         def run(stage):
-            result = subprocess.run([f"{BUILD}/bin/foodctl", *command.format(stage=stage).split()], env=environment(folder),
+            result = subprocess.run([f"{BUILD}/bin/foodctl", *command.format(stage=stage).split()],
+                                    env=environment(folder),
                                     capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=30, check=False)
             return result.returncode, result.stderr + (result.stdout if result.returncode else "")
         return run
@@ -179,7 +182,8 @@ def bury(system, order_id, **more):
 @pytest.mark.parametrize("command", CARELESS)
 def test_foodctl(empty, tmp_path, command):
     order_id = bury(empty, empty.place()["id"])
-    each_call_fails(Faults("foodctl", tmp_path), foodctl(tmp_path)(command), allowed=(1, 2, 3), prepare=lambda: order_id)
+    each_call_fails(Faults("foodctl", tmp_path), foodctl(tmp_path)(command), allowed=(1, 2, 3),
+                    prepare=lambda: order_id)
 
 
 def test_foodctl_stuck(empty, tmp_path):

@@ -1,5 +1,5 @@
-"""Each call of sweepd that can fail fails once in an idle sweep and for each kind of what it finds undone: it is done in
-the end, once, by the same process."""
+"""Each call of sweepd that can fail fails once in an idle sweep and for each kind of what it finds undone: it is done
+in the end, once, by the same process."""
 
 import os
 import signal
@@ -29,7 +29,8 @@ def put_order(system, status, **more):
     """One that has stood for a minute."""
     when = now() - timedelta(seconds=60)
     order = {"_id": str(uuid.uuid4()), "items": [{"product": flow.PRODUCT, "quantity": 1}], "status": status,
-             "created": when, "customer_id": bson.Binary(uuid.uuid4().bytes, 4), "kitchen_id": None, "delivery_id": None,
+             "created": when, "customer_id": bson.Binary(uuid.uuid4().bytes, 4), "kitchen_id": None,
+             "delivery_id": None,
              "updated": [{"status": status, "when": when}]}
     system.db.orders.insert_one(order | more)
     return order["_id"]
