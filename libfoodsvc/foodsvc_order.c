@@ -40,7 +40,7 @@ static const struct {
  *          the second one is a DUPLICATE
  *   same   the state already (DUPLICATE)
  *   late   a stage that lies behind, or the order left the path (LATE)
- *   no     nobody but the customer's cancel call decides this (REFUSED)
+ *   no     no event decides this: the customer's cancel does, or an operator (REFUSED)
  */
 enum {
     next = FOODSVC_APPLIED,
@@ -177,6 +177,7 @@ static bool take_ids(foodsvc_order_t *order, const foodsvc_change_t *change)
 
     if (change->has_delivery_id && !order->has_delivery_id && order->status != FOODSVC_PAYMENT_FAILED) {
         order->delivery_id = change->delivery_id;
+        order->settled &= ~(unsigned) FOODSVC_OWES_DELIVERY_CANCEL;     /* there is one to cancel after all */
         order->has_delivery_id = true;
         taken = true;
     }
@@ -238,8 +239,8 @@ static foodsvc_verdict_e decide_event(foodsvc_order_t *order, const foodsvc_chan
 }
 
 /*
- * The customer may cancel while the delivery is scheduled, as the API says. An operator may as long as there is money to
- * give back and no meal: KitchenService has no call that would take one back.
+ * The customer may cancel while the delivery is scheduled, as the API says. An operator may as long as there is money
+ * to give back and no meal: KitchenService has no call that would take one back.
  */
 static bool may_cancel(const foodsvc_order_t *order, foodsvc_change_e kind)
 {

@@ -110,7 +110,8 @@ size_t foodsvc_order_rank(const foodsvc_order_t *order);
 typedef enum {
     FOODSVC_CHANGE_EVENT,       /* a status came: from the queue, or in a partner's answer */
     FOODSVC_CHANGE_CANCEL,      /* the customer cancels */
-    FOODSVC_CHANGE_GIVE_UP,     /* an operator cancels what a partner refuses for good; for who has the claim */
+    FOODSVC_CHANGE_GIVE_UP,     /* an operator cancels what a partner refuses for good. The store lets through
+                                   what nobody else may be calling a service for: foodsvc_store_orders_change() */
     FOODSVC_CHANGE_SETTLED      /* a debt without a status of its own was paid */
 } foodsvc_change_e;
 
@@ -169,8 +170,8 @@ unsigned foodsvc_order_owes(const foodsvc_order_t *order);
  * What it means that a service refuses for good what the order owes: true, and *change is to be stored; false: nothing,
  * it stays owed.
  *   payment                          paymentFailed
- *   delivery, to be cancelled        there is none to cancel. Unless DeliveryService told of one: then it has lost it, or
- *                                    refuses for another reason
+ *   delivery, to be cancelled        there is none to cancel. Unless DeliveryService told of one: then it has lost it,
+ *                                    or refuses for another reason
  */
 bool foodsvc_order_refused(const foodsvc_order_t *order, foodsvc_owes_e what, foodsvc_change_t *change);
 

@@ -116,7 +116,10 @@ typedef struct {
     char                     err[FOODSVC_ERR];
 } foodsvc_store_change_op_t;
 
-/* Ops on the same id are applied in their order, in one write. */
+/*
+ * Ops on the same id are applied in their order, in one write. A GIVE_UP is REFUSED unless claim_by holds the claim, or
+ * the order owes nothing: KitchenService may be on the phone with who has it.
+ */
 void foodsvc_store_orders_change(foodsvc_store_t *store, foodsvc_store_change_op_t *ops[], size_t nops);
 
 /*

@@ -168,8 +168,22 @@ static bson_t *update_of(const foodsvc_order_t *before, const foodsvc_order_t *a
 
 /* --- the decision --- */
 
+bool foodsvc_store_claim_is_free(const foodsvc_order_t *order, int64_t now)
+{
+    return order->claim_by[0] == '\0' || order->claim_until <= now || order->claim_until - now > FOODSVC_STORE_CLAIM;
+}
+
+/* Nobody calls a service for the order but who asks, if anybody does. */
+static bool may_give_up(const foodsvc_store_change_op_t *op, const foodsvc_order_t *order, int64_t now)
+{
+    return foodsvc_order_owes(order) == FOODSVC_OWES_NOTHING
+           || (op->claim_by != NULL && strcmp(order->claim_by, op->claim_by) == 0
+               && !foodsvc_store_claim_is_free(order, now));
+}
+
 /* Applies the changes of a group's ops, in their order. False: no memory. */
-static bool apply_changes(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_order_t *order, bool *write)
+static bool apply_changes(foodsvc_store_job_t *job, foodsvc_store_group_t *group, foodsvc_order_t *order, int64_t now,
+    bool *write)
 {
     foodsvc_store_change_op_t  *op;
     bool                        ok = true;
@@ -177,6 +191,10 @@ static bool apply_changes(foodsvc_store_job_t *job, foodsvc_store_group_t *group
 
     for (i = 0; ok && i < group->count; i++) {
         op = foodsvc_store_op(job, group, i);
+        op->verdict = FOODSVC_REFUSED;
+        if (op->change.kind == FOODSVC_CHANGE_GIVE_UP && !may_give_up(op, order, now)) {
+            continue;
+        }
         op->verdict = foodsvc_order_decide(order, &op->change, &ok);
         *write = *write || op->verdict == FOODSVC_APPLIED || op->verdict == FOODSVC_EARLY
             || op->verdict == FOODSVC_NOTED;
@@ -188,11 +206,6 @@ static void drop_claim(foodsvc_order_t *order)
 {
     order->claim_by[0] = '\0';
     order->claim_until = 0;
-}
-
-bool foodsvc_store_claim_is_free(const foodsvc_order_t *order, int64_t now)
-{
-    return order->claim_by[0] == '\0' || order->claim_until <= now || order->claim_until - now > FOODSVC_STORE_CLAIM;
 }
 
 static bool apply_claim(const foodsvc_store_change_op_t *op, foodsvc_order_t *order, int64_t now)
@@ -263,7 +276,7 @@ static void change_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     }
     before = *order;
     owed = foodsvc_order_owes(order);
-    if (!apply_changes(job, group, order, &write)) {
+    if (!apply_changes(job, group, order, now, &write)) {
         foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
         return;
     }

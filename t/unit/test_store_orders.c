@@ -219,6 +219,56 @@ static void test_claims(void **state)
     foodsvc_order_free(op.order);
 }
 
+/* Not while somebody may be calling KitchenService for it. */
+static void test_give_up_needs_the_claim(void **state)
+{
+    foodsvc_store_change_op_t  op;
+    foodsvc_change_t           give_up = { .kind = FOODSVC_CHANGE_GIVE_UP, .when = foodsvc_time_now() };
+    const char                *claims[] = { NULL, "b", "a" };
+    char                       id[FOODSVC_UUID_TEXT + 1];
+
+    stored_order(store, FOODSVC_DRIVER_AVAILABLE, id);
+    for (size_t i = 0; i < 2; i++) {                /* a does not have it before */
+        op = (foodsvc_store_change_op_t) { .id = id, .change = give_up, .claim_by = "a" };
+        op.claim_ms = i == 0 ? 0 : 60000;
+        change_one(store, &op);
+        assert_int_equal(op.rc, FOODSVC_STORE_OK);
+        assert_int_equal(op.verdict, FOODSVC_REFUSED);
+        assert_int_equal(op.order->status, FOODSVC_DRIVER_AVAILABLE);
+        foodsvc_order_free(op.order);
+    }
+    for (size_t i = 0; i < 3; i++) {                /* the second one left it claimed by a */
+        op = (foodsvc_store_change_op_t) { .id = id, .change = give_up, .claim_by = claims[i], .claim_ms = 60000 };
+        change_one(store, &op);
+        assert_int_equal(op.verdict, claims[i] && *claims[i] == 'a' ? FOODSVC_APPLIED : FOODSVC_REFUSED);
+        foodsvc_order_free(op.order);
+    }
+
+    stored_order(store, FOODSVC_DRIVER_AVAILABLE, id);       /* a's claim has run out */
+    op = event_op(id, FOODSVC_DRIVER_AVAILABLE);
+    op.claim_by = "a";
+    op.claim_ms = 60000;
+    change_one(store, &op);
+    assert_true(op.claimed);
+    foodsvc_order_free(op.order);
+    raw_put(FOODSVC_ORDERS, id, "{\"$set\": {\"claim.until\": {\"$date\": \"2026-01-01T00:00:00Z\"}}}");
+    op = (foodsvc_store_change_op_t) { .id = id, .change = give_up, .claim_by = "a" };
+    change_one(store, &op);
+    assert_int_equal(op.verdict, FOODSVC_REFUSED);
+    foodsvc_order_free(op.order);
+
+    stored_order(store, FOODSVC_DELIVERY_SCHEDULED, id);     /* with its delivery's id it owes nothing: no claim */
+    op = event_op(id, FOODSVC_DELIVERY_SCHEDULED);
+    op.change.has_delivery_id = true;
+    change_one(store, &op);
+    foodsvc_order_free(op.order);
+    op = (foodsvc_store_change_op_t) { .id = id, .change = give_up };
+    change_one(store, &op);
+    assert_int_equal(op.verdict, FOODSVC_APPLIED);
+    assert_int_equal(op.order->status, FOODSVC_ORDER_CANCELLED);
+    foodsvc_order_free(op.order);
+}
+
 static void test_claims_end(void **state)
 {
     char                        id[FOODSVC_UUID_TEXT + 1];
@@ -378,7 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_insert), cmocka_unit_test(test_insert_many), cmocka_unit_test(test_not_found),
         cmocka_unit_test(test_change), cmocka_unit_test(test_change_batch), cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_claims_end),
+        cmocka_unit_test(test_claims_end), cmocka_unit_test(test_give_up_needs_the_claim),
         cmocka_unit_test(test_settled), cmocka_unit_test(test_unsettled),
         cmocka_unit_test(test_foreign), cmocka_unit_test(test_unreadable)
     };

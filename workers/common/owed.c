@@ -197,8 +197,8 @@ static bool judge(debt_t *debt, const worker_http_answer_t *answer)
         return true;
     }
     if (status == 400 || status == 409 || status == 410 || status == 422 || (status == 404 && customer)) {
-        /* 409 may come while the first request with the key is at work: no word of the delivery's end */
-        if ((status != 409 || debt->kind->what == FOODSVC_OWES_PAYMENT)
+        /* of a delivery CustomerService knows nothing, and 409 may mean that the first request is still at work */
+        if ((debt->kind->what == FOODSVC_OWES_PAYMENT || (!customer && status != 409))
             && foodsvc_order_refused(debt->order, debt->kind->what, &refused.change))
         {
             refused.change.when = foodsvc_time_now();

@@ -31,21 +31,17 @@ static void set_change(serve_t *serve, const foodsvc_change_t *change, bool rele
 }
 
 
-void serve_touch(serve_t *serve, foodsvc_status_e status, bool release)
+void serve_touch(serve_t *serve, bool release)
 {
-    foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_EVENT, .status = status, .when = foodsvc_time_now() };
+    foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_SETTLED, .when = foodsvc_time_now() };
 
     set_change(serve, &change, release);
 }
 
 
-void serve_cancel(serve_t *serve, bool claimed)
+void serve_change(serve_t *serve, const foodsvc_change_t *change)
 {
-    foodsvc_change_t  change = {
-        .kind = claimed ? FOODSVC_CHANGE_GIVE_UP : FOODSVC_CHANGE_CANCEL, .when = foodsvc_time_now()
-    };
-
-    set_change(serve, &change, false);
+    set_change(serve, change, false);
 }
 
 
@@ -73,7 +69,7 @@ void serve_stored(serve_t *serve, foodsvc_store_change_op_t *op)
 
 static void store_touch(serve_t *serve, bool release)
 {
-    serve_touch(serve, serve->order->status, release);
+    serve_touch(serve, release);
     serve->owner->ready(serve);
 }
 

@@ -51,13 +51,10 @@ void serve_again(serve_t *serve);
 /* Frees the order. */
 void serve_free(serve_t *serve);
 
-/* The next change is one that changes nothing, but takes the claim or gives it back. */
-void serve_touch(serve_t *serve, foodsvc_status_e status, bool release);
-/*
- * The next change is that the order is cancelled: in an operator's name, or, without a claim, only as far as the customer
- * may. Whether it was, the stored order's status tells.
- */
-void serve_cancel(serve_t *serve, bool claimed);
+/* The next change is one that changes nothing, whatever the order has become, but takes the claim or gives it back. */
+void serve_touch(serve_t *serve, bool release);
+/* The next change is this one, under the claim. */
+void serve_change(serve_t *serve, const foodsvc_change_t *change);
 /* Fills what is to be stored: serve->change, in the name `token`. id is borrowed. */
 void serve_op(const serve_t *serve, const char *id, const char *token, int64_t claim_ms, foodsvc_store_change_op_t *op);
 /* The op was stored (rc OK): takes its order. */

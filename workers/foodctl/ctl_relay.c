@@ -1,6 +1,7 @@
 /*
  * Sends the events of a payment that were stored and not sent, as sweepd does: published, confirmed, and only then the
- * mark is cleared. Killed in between the event is sent twice, with one message_id, which does no harm; never not at all.
+ * mark is cleared. Killed in between the event is sent twice, with one message_id, which does no harm; never not at
+ * all.
  */
 #include <stdlib.h>
 #include <string.h>

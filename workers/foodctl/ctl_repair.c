@@ -152,7 +152,7 @@ ctl_repair_round(ctl_repair_t *repair)
 
     repair->ended = false;
     serve_again(&repair->serve);
-    serve_touch(&repair->serve, repair->serve.order->status, false);
+    serve_touch(&repair->serve, false);
     while (code == CTL_OK && !repair->ended) {
         if (repair->serve.has_change) {
             code = ctl_repair_stored(repair);
@@ -202,48 +202,62 @@ ctl_repair_serve(ctl_repair_t *repair)
 
 /* --- giving up --- */
 
-/* Takes the claim, when there is anything that another process could be doing. CTL_OK, or told. */
+/* The claim is of no use: others may go on. CTL_OK, or told. */
 static int
-ctl_refund_claim(ctl_repair_t *repair)
+ctl_refund_refused(ctl_repair_t *repair)
 {
-    int64_t deadline = foodsvc_time_monotonic() + repair->ctl->wait;
-    int     code;
+    int code = CTL_OK;
 
-    for ( ;; ) {
-        serve_touch(&repair->serve, repair->serve.order->status, false);
+    if (repair->serve.claimed) {
+        serve_touch(&repair->serve, true);
         code = ctl_repair_stored(repair);
-        if (code != CTL_OK || repair->serve.claimed
-            || foodsvc_order_owes(repair->serve.order) == FOODSVC_OWES_NOTHING)
-        {
-            return code;
-        }
-        if (foodsvc_time_monotonic() >= deadline) {
-            return ctl_repair_busy(repair);
-        }
-        ctl_repair_pause();
     }
+    return code != CTL_OK ? code
+           : ctl_fail("%s: order %s is %s: an order can be given up while it is paid and KitchenService does not "
+                      "have it",
+                      repair->ctl->command, repair->id, foodsvc_status_name(repair->serve.order->status));
+}
+
+/* As the order was last seen. Without memory the store decides. */
+static bool
+ctl_refund_is_legal(const ctl_repair_t *repair, const foodsvc_change_t *change)
+{
+    foodsvc_order_t *copy = foodsvc_order_copy(repair->serve.order);
+    bool             ok, legal = copy == NULL || foodsvc_order_decide(copy, change, &ok) == FOODSVC_APPLIED;
+
+    foodsvc_order_free(copy);
+    return legal;
 }
 
 /*
- * Cancels the order, if it is not yet. Without a claim the customer's cancel is tried, which is not legal any more as soon
- * as there may be a call to KitchenService; then the claim is needed after all. CTL_OK, or told.
+ * Cancels the order, if it is not yet: takes the claim, and gives the order up under it, again when another process has
+ * taken it in between. That the order owes nothing is as good as a claim: then nobody has one. CTL_OK, or told.
  */
 static int
 ctl_refund_give_up(ctl_repair_t *repair)
 {
-    int code = ctl_repair_find(repair);
+    int64_t                 deadline = foodsvc_time_monotonic() + repair->ctl->wait;
+    const foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_GIVE_UP, .when = foodsvc_time_now() };
+    int                     code = ctl_repair_find(repair);
 
-    for (int tries = 0; code == CTL_OK && tries < 2 && !ctl_repair_is_cancelled(repair); tries++) {
-        code = ctl_refund_claim(repair);
-        if (code == CTL_OK && !ctl_repair_is_cancelled(repair)) {
-            serve_cancel(&repair->serve, repair->serve.claimed);
+    while (code == CTL_OK && !ctl_repair_is_cancelled(repair)) {
+        if (!ctl_refund_is_legal(repair, &change)) {
+            return ctl_refund_refused(repair);
+        }
+        serve_touch(&repair->serve, false);
+        code = ctl_repair_stored(repair);
+        if (code != CTL_OK || ctl_repair_is_cancelled(repair)) {
+            break;
+        }
+        if (repair->serve.claimed || foodsvc_order_owes(repair->serve.order) == FOODSVC_OWES_NOTHING) {
+            serve_change(&repair->serve, &change);
             code = ctl_repair_stored(repair);
             repair->given_up = code == CTL_OK && ctl_repair_is_cancelled(repair);
+        } else if (foodsvc_time_monotonic() >= deadline) {
+            return ctl_repair_busy(repair);
+        } else {
+            ctl_repair_pause();
         }
-    }
-    if (code == CTL_OK && !ctl_repair_is_cancelled(repair)) {
-        return ctl_fail("%s: order %s is %s: an order can be given up while it is paid and KitchenService does not have "
-                        "it", repair->ctl->command, repair->id, foodsvc_status_name(repair->serve.order->status));
     }
     return code;
 }
@@ -281,7 +295,9 @@ ctl_repair_print(const ctl_repair_t *repair, bool give_up)
     json_array_foreach(repair->relayed, i, one) {
         printf("event sent: %s\n", json_string_value(one));
     }
-    if (json_array_size(repair->did) + json_array_size(repair->relayed) == 0 && repair->serve.rc != SERVE_BUSY) {
+    if (json_array_size(repair->did) + json_array_size(repair->relayed) == 0 && repair->serve.rc != SERVE_BUSY
+        && !repair->given_up)
+    {
         puts("nothing is owed");
     }
     printf("order %s is %s\n", repair->id, foodsvc_status_name(repair->serve.order->status));
@@ -392,6 +408,7 @@ static int
 ctl_repair(ctl_t *ctl, bool give_up)
 {
     ctl_repair_t repair = { .ctl = ctl };
+    bool         served;
     int          code = CTL_FAILED;
 
     if (!ctl_order_id(ctl->args[0], repair.id)) {
@@ -401,10 +418,13 @@ ctl_repair(ctl_t *ctl, bool give_up)
         code = give_up ? ctl_refund_give_up(&repair) : CTL_OK;
         if (code == CTL_OK) {
             code = ctl_repair_serve(&repair);
-        }
-        if (code == CTL_OK) {
-            code = ctl_relay(ctl, repair.store, repair.id, repair.relayed);
-            ctl_repair_print(&repair, give_up);
+            served = code == CTL_OK;
+            if (served) {
+                code = ctl_relay(ctl, repair.store, repair.id, repair.relayed);
+            }
+            if (served || repair.given_up) {
+                ctl_repair_print(&repair, give_up);     /* what was done was done, whatever failed then */
+            }
         }
         if (code == CTL_OK) {
             code = ctl_repair_verdict(&repair);

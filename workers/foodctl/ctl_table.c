@@ -173,10 +173,10 @@ const ctl_command_t ctl_commands[] = {
       "Gives up a paid order that a service refuses for good: cancels it, and gives the money back.",
       "For an operator: the customer can cancel only while the delivery is scheduled, this goes from the payment until "
       FOODSVC_KITCHEN_SERVICE " has the order, which has no call that would take a meal back. The order becomes "
-      "orderCancelled; then what it owes is done as by `foodctl order repair`: its delivery is cancelled, and the money "
-      "given back, each once. The end, reimbursed, comes with the card company's callback.\n"
-      "An order that is cancelled already is only repaired. It exits with 1 when the order can't be given up, and where "
-      "`foodctl order repair` does.",
+      "orderCancelled; then what it owes is done as by `foodctl order repair`: its delivery is cancelled, and the "
+      "money given back, each once. The end, reimbursed, comes with the card company's callback.\n"
+      "An order that is cancelled already is only repaired. It exits with 1 when the order can't be given up, and "
+      "where `foodctl order repair` does.",
       "order refund 01a20869-b77a-7000-a231-1fc5d3d2d7fc --wait 60", ctl_order_refund },
     { "health", NULL, 0, 0, { 0 }, CTL_USES_API | CTL_USES_PAYMENT, ctl_no_options,
       "Asks both services how they, and what they need, are.", "It exits with 1 when anything is down.", NULL,

@@ -58,7 +58,7 @@ static void ask_again(sweepd_t *sweepd, const foodsvc_payment_t *payment, const 
                worker_text("is", foodsvc_status_name(order->status)),
                worker_int("stood_ms", foodsvc_time_now() - payment->asked));
     if (payment->reimburse) {
-        work_begin(sweepd, payment->id, order->status, payment->asked, FOODSVC_PAYMENT_PAID);
+        work_begin(sweepd, payment->id, order->status, payment->asked, true);
         return;
     }
     id = strdup(payment->id);

@@ -61,7 +61,7 @@ static void consider(sweepd_t *sweepd, const foodsvc_order_t *order, bool foreig
         sweepd->away = true;
         return;
     }
-    if (!work_begin(sweepd, order->id, order->status, foodsvc_order_since(order), order->status)) {
+    if (!work_begin(sweepd, order->id, order->status, foodsvc_order_since(order), false)) {
         worker_log(WORKER_LOG_ERROR, "an order can't be served: no memory", worker_text("order", order->id));
     }
 }

@@ -128,10 +128,10 @@ void patience_report(patience_t *patience, const char *what, const foodsvc_store
 /* --- work.c --- */
 bool work_exists(const sweepd_t *sweepd, const char *id);
 /*
- * Begins to serve an order that was found in this status and has stood since then. `event` is stored first: the status
- * again changes nothing. False: no memory.
+ * Begins to serve an order that was found in this status and has stood since then. paid_again: first it is told that it
+ * is paid, so that a refund which was asked for is owed again. False: no memory.
  */
-bool work_begin(sweepd_t *sweepd, const char *id, foodsvc_status_e status, int64_t since, foodsvc_status_e event);
+bool work_begin(sweepd_t *sweepd, const char *id, foodsvc_status_e status, int64_t since, bool paid_again);
 /* ms until there is something to store; -1: nothing. */
 int64_t works_wait(const sweepd_t *sweepd);
 /* Stores the changes of those that have one. */

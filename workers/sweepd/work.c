@@ -158,9 +158,12 @@ bool work_exists(const sweepd_t *sweepd, const char *id)
 }
 
 
-bool work_begin(sweepd_t *sweepd, const char *id, foodsvc_status_e status, int64_t since, foodsvc_status_e event)
+bool work_begin(sweepd_t *sweepd, const char *id, foodsvc_status_e status, int64_t since, bool paid_again)
 {
-    work_t  *work = calloc(1, sizeof(*work));
+    const foodsvc_change_t  paid = {
+        .kind = FOODSVC_CHANGE_EVENT, .status = FOODSVC_PAYMENT_PAID, .when = foodsvc_time_now()
+    };
+    work_t                 *work = calloc(1, sizeof(*work));
 
     if (work == NULL) {
         return false;
@@ -171,7 +174,11 @@ bool work_begin(sweepd_t *sweepd, const char *id, foodsvc_status_e status, int64
     work->sweepd = sweepd;
     work->serve.owner = &owner;
     work->serve.owed = sweepd->servers.owed;
-    serve_touch(&work->serve, event, false);
+    if (paid_again) {
+        serve_change(&work->serve, &paid);
+    } else {
+        serve_touch(&work->serve, false);
+    }
     work->next = sweepd->works;
     sweepd->works = work;
     sweepd->nworks++;
