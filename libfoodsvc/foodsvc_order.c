@@ -264,10 +264,19 @@ static foodsvc_verdict_e decide_cancel(foodsvc_order_t *order, const foodsvc_cha
     return FOODSVC_APPLIED;
 }
 
+/* DeliveryService never told of one. That its request was refused is believed only as long as this is so. */
+static bool has_no_delivery(const foodsvc_order_t *order)
+{
+    return !order->has_delivery_id && !heard_from(order, FROM_DELIVERY);
+}
+
 static foodsvc_verdict_e decide_settled(foodsvc_order_t *order, const foodsvc_change_t *change)
 {
     unsigned bits = change->settled & (FOODSVC_OWES_DELIVERY_CANCEL | FOODSVC_OWES_REIMBURSEMENT);
 
+    if ((change->settled & FOODSVC_OWES_DELIVERY) && was_cancelled(order) && has_no_delivery(order)) {
+        bits |= FOODSVC_OWES_DELIVERY_CANCEL;
+    }
     if ((bits & ~order->settled) == 0) {
         return FOODSVC_DUPLICATE;
     }
@@ -364,8 +373,8 @@ bool foodsvc_order_refused(const foodsvc_order_t *order, foodsvc_owes_e what, fo
         return true;
     }
     change->kind = FOODSVC_CHANGE_SETTLED;
-    change->settled = FOODSVC_OWES_DELIVERY_CANCEL;
-    return what == FOODSVC_OWES_DELIVERY && was_cancelled(order) && !heard_from(order, FROM_DELIVERY);
+    change->settled = FOODSVC_OWES_DELIVERY;
+    return what == FOODSVC_OWES_DELIVERY && was_cancelled(order) && has_no_delivery(order);
 }
 
 int64_t foodsvc_order_since(const foodsvc_order_t *order)

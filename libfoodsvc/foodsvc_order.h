@@ -120,7 +120,7 @@ typedef struct {
     foodsvc_status_e  status;                           /* EVENT */
     bool              has_kitchen_id, has_delivery_id;  /* EVENT: may come with it */
     foodsvc_uuid_t    kitchen_id, delivery_id;
-    unsigned          settled;                          /* SETTLED: bits */
+    unsigned          settled;                          /* SETTLED: bits; DELIVERY: there is none */
     int64_t           when;                             /* ms, for the history */
 } foodsvc_change_t;
 
@@ -170,8 +170,8 @@ unsigned foodsvc_order_owes(const foodsvc_order_t *order);
  * What it means that a service refuses for good what the order owes: true, and *change is to be stored; false: nothing,
  * it stays owed.
  *   payment                          paymentFailed
- *   delivery, to be cancelled        there is none to cancel. Unless DeliveryService told of one: then it has lost it,
- *                                    or refuses for another reason
+ *   delivery, to be cancelled        there is none to cancel. Unless DeliveryService told of one (after the cancel:
+ *                                    with its id): then it has lost it, or refuses for another reason
  */
 bool foodsvc_order_refused(const foodsvc_order_t *order, foodsvc_owes_e what, foodsvc_change_t *change);
 

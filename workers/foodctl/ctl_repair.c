@@ -236,9 +236,9 @@ ctl_refund_is_legal(const ctl_repair_t *repair, const foodsvc_change_t *change)
 static int
 ctl_refund_give_up(ctl_repair_t *repair)
 {
-    int64_t                 deadline = foodsvc_time_monotonic() + repair->ctl->wait;
-    const foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_GIVE_UP, .when = foodsvc_time_now() };
-    int                     code = ctl_repair_find(repair);
+    int64_t           deadline = foodsvc_time_monotonic() + repair->ctl->wait;
+    foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_GIVE_UP };
+    int               code = ctl_repair_find(repair);
 
     while (code == CTL_OK && !ctl_repair_is_cancelled(repair)) {
         if (!ctl_refund_is_legal(repair, &change)) {
@@ -250,6 +250,7 @@ ctl_refund_give_up(ctl_repair_t *repair)
             break;
         }
         if (repair->serve.claimed || foodsvc_order_owes(repair->serve.order) == FOODSVC_OWES_NOTHING) {
+            change.when = foodsvc_time_now();
             serve_change(&repair->serve, &change);
             code = ctl_repair_stored(repair);
             repair->given_up = code == CTL_OK && ctl_repair_is_cancelled(repair);
