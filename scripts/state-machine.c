@@ -228,8 +228,9 @@ static void print_markdown(void)
          "what the code says.\n\n"
          "![The order's state machine](diagrams/state-machine.svg)\n\n"
          "Solid: the next state. Dotted: out of turn, from a service that knows what happened; the same goes, not\n"
-         "drawn, for every later stage of the path. Dashed: kept in the history alone. Red: an operator gives the\n"
-         "order up, because a service refuses it for good (`foodctl order refund`). A double frame is final.\n\n"
+         "drawn, for every later stage of the path. Dashed: kept in the history alone. A red arrow: an operator\n"
+         "gives the order up, because a service refuses it for good (`foodctl order refund`); he may where the\n"
+         "customer may cancel, too. A double frame is final.\n\n"
          "## What a state owes\n\n"
          "As long as it is not done, it is looked for and tried again.\n");
     print_states();
