@@ -68,6 +68,18 @@ def test_an_event_that_came_while_redis_was_away_is_not_lost(system, without):
     system.wait_status(order["id"], "cookingScheduled", 20)
 
 
+def test_a_redis_that_was_restarted_is_written_at_once(system):
+    """orderd's connection is dead, and it has not noticed: it is opened anew, and the event is not parked."""
+    system.paid()
+    make("stop-redis")
+    make("start-redis")
+    order = system.paid()
+    with open(os.path.join(os.environ["RUN"], "logs/orderd.log"), encoding="utf-8", errors="replace") as log:
+        said = [line for line in log if order["id"] in line]
+    assert any("did what the order owed" in line for line in said)
+    assert not [line for line in said if "parked an event" in line]
+
+
 def test_redis_comes_back_with_an_old_entry_and_nginx_does_not_remember_what_it_showed(system, without):
     order = system.paid()
     entry = system.redis.get(order["id"])

@@ -1,6 +1,10 @@
 /*
  * One blocking connection. An exchange appends its commands, reads as many replies, and gives the connection up on
  * the first I/O error: what is left in the socket then must not be taken for the answer to something else.
+ *
+ * Redis hangs up when it is restarted, and nobody notices before the next exchange. So a connection that has served
+ * and was hung up is opened anew at once, and the orders are written again, which changes nothing where they are
+ * there. Any other failure has to wait for the backoff.
  */
 #include <errno.h>
 #include <hiredis.h>
@@ -33,6 +37,7 @@ struct worker_cache_s {
     redisContext  *redis;           /* NULL: not connected */
     int64_t        next_try, backoff;
     bool           away_logged;
+    bool           served;          /* orders were written on this connection */
     entry_t       *kept;            /* could not be written: a ring of KEPT_MAX */
     size_t         first, nkept;
 };
@@ -99,8 +104,22 @@ static void drop(worker_cache_t *cache, const char *why)
         redisFree(cache->redis);
         cache->redis = NULL;
     }
+    cache->served = false;
     cache->next_try = foodsvc_time_monotonic() + cache->backoff + random() % (cache->backoff / 4 + 1);
     cache->backoff = cache->backoff * 2 > BACKOFF_LAST ? BACKOFF_LAST : cache->backoff * 2;
+}
+
+
+static void drop_broken(worker_cache_t *cache)
+{
+    int   code = cache->redis->err == REDIS_ERR_IO ? errno : 0;
+    bool  hung_up = cache->redis->err == REDIS_ERR_EOF || code == ECONNRESET || code == EPIPE;
+    bool  at_once = hung_up && cache->served;
+
+    drop(cache, code ? strerror(code) : cache->redis->errstr);
+    if (at_once) {
+        cache->next_try = 0;
+    }
 }
 
 
@@ -110,7 +129,7 @@ static redisReply *reply(worker_cache_t *cache)
     void  *answer = NULL;
 
     if (redisGetReply(cache->redis, &answer) != REDIS_OK) {
-        drop(cache, cache->redis->err == REDIS_ERR_IO ? strerror(errno) : cache->redis->errstr);
+        drop_broken(cache);
         return NULL;
     }
     return answer;
@@ -193,6 +212,7 @@ static bool exchange(worker_cache_t *cache, entry_t *const *entries, size_t n, b
         }
         if (answer->type == REDIS_REPLY_INTEGER) {
             entries[i]->done = true;
+            cache->served = true;
         } else if (!eval && answer->type == REDIS_REPLY_ERROR && foodsvc_cache_noscript(answer->str, answer->len)) {
             again[missing++] = entries[i];
         } else {
@@ -262,6 +282,13 @@ static void keep(worker_cache_t *cache, entry_t *entry)
 }
 
 
+/* False: not now. The second time is for a connection that was hung up. */
+static bool write_now(worker_cache_t *cache, entry_t *const *entries, size_t n)
+{
+    return (ready(cache) && exchange(cache, entries, n, false)) || (ready(cache) && exchange(cache, entries, n, false));
+}
+
+
 /* At most PIPELINE of them. */
 static bool write_some(worker_cache_t *cache, foodsvc_order_t *const *orders, size_t n)
 {
@@ -280,7 +307,7 @@ static bool write_some(worker_cache_t *cache, foodsvc_order_t *const *orders, si
         }
         ok = ok && entry->json;
     }
-    open = ready(cache) && exchange(cache, list, nlist, false);
+    open = write_now(cache, list, nlist);
     for (size_t i = 0; i < nlist; i++) {
         if (!list[i]->done && !open) {
             keep(cache, list[i]);
