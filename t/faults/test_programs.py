@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from conftest import BUILD, Faults, environment, flow, keys, wait_for
+from partners import Answer
 
 RUN = os.path.dirname(os.environ["CA_CERT"]).removesuffix("/tls")
 NGINX = ["nginx", "-t", "-q", "-p", os.path.join(RUN, "data/nginx"), "-c", os.path.join(RUN, "nginx.conf"),
@@ -231,6 +232,37 @@ def test_foodctl_repair(empty, partners, tmp_path):
     for order_id in stages:
         wait_for(lambda i=order_id: mended(i), 120, f"sweepd's work for {order_id}, when foodctl's claim has ended")
         verify(order_id, 0)
+
+
+@pytest.mark.parametrize("status", ["paymentPaid", "deliveryScheduled"])
+def test_foodctl_refund(empty, partners, tmp_path, status):
+    """DeliveryService refuses the first; the second has a delivery, which is cancelled."""
+    partners.say("delivery", Answer(422, {"detail": "We do not deliver there"}))
+    scheduled = status == "deliveryScheduled"
+    deliveries = {}
+
+    def prepare():
+        delivery = uuid.uuid4()
+        more = ({"delivery_id": bson.Binary(delivery.bytes, 4)} if scheduled
+                else {"owes_since": flow.ago(seconds=0)})
+        order_id = put_order(empty, status, now := flow.ago(seconds=0), **more)
+        put_payment(empty, order_id, "paymentPaid", now)
+        deliveries[order_id] = str(delivery)
+        return order_id
+
+    def done(order_id):
+        sent_home = any(deliveries[order_id] in call.path for call in partners.calls_of("delivery_cancel", None))
+        return sent_home == scheduled and len(keys(partners, "reimburse", order_id)) == 1
+
+    def verify(order_id, code):
+        is_now = empty.doc(order_id)["status"]
+        assert is_now == "orderCancelled" if code == 0 else is_now in (status, "orderCancelled")
+        assert done(order_id) if code == 0 else len(keys(partners, "reimburse", order_id)) <= (is_now != status)
+    stages = each_call_fails(Faults("foodctl", tmp_path), foodctl(tmp_path)("order refund {stage}"), allowed=(1, 2, 3),
+                             prepare=prepare, verify=verify)
+    for order_id in stages:
+        if empty.doc(order_id)["status"] == "orderCancelled":
+            wait_for(lambda i=order_id: done(i), 120, f"sweepd's work for {order_id}, when foodctl's claim has ended")
 
 
 def test_foodctl_redrive(empty, tmp_path):
