@@ -266,6 +266,13 @@ def without(system):
     wait_for(healthy, 20, "a healthy system")
 
 
+@pytest.fixture
+def without_orderd(system):
+    make("stop-orderd")
+    yield
+    make("start-orderd")
+
+
 def ago(**time):
     return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**time)
 

@@ -62,13 +62,6 @@ def sweepd(system, tmp_path):
     assert [one.end() for one in running] == [0] * len(running), "".join(one.text() for one in started)
 
 
-@pytest.fixture
-def without_orderd(system):
-    make("stop-orderd")
-    yield
-    make("start-orderd")
-
-
 def now():
     return datetime.datetime.now(datetime.timezone.utc)
 
@@ -512,7 +505,7 @@ def test_sighup_brings_new_ages(system, sweepd, without_orderd, tmp_path):
 
 @pytest.mark.parametrize("flags, told", [
     (["--age-created=soon"], "age"), (["--interval=1ms"], "interval"), (["--orders=0"], "orders"),
-    (["--claim=5s"], "claim (5000 ms) must be more than twice partner_timeout (10000 ms)"),
+    (["--claim=29s"], "claim (29000 ms) must be at least three times partner_timeout (10000 ms)"),
     (["--config=/nowhere/sweepd.conf"], "/nowhere/sweepd.conf"), (["--mongo-url=http://x"], "mongo"),
     (["--api-key-file=/nowhere/key"], "/nowhere/key")])
 def test_a_bad_setting_is_named(flags, told):

@@ -1,11 +1,13 @@
 """foodctl order repair: what an order owes is done now, once, and it says what it did. No sweepd runs here."""
 
 import datetime
+import os
 import re
 import subprocess
 import uuid
 
 import pytest
+import redis
 from bson import Binary
 
 from conftest import ago, claimed, make, wait_for
@@ -65,7 +67,7 @@ def test_all_debts_of_a_cancelled_order(system, partners, stored):
         "$push": {"updated": {"status": "orderCancelled", "when": ago(minutes=1)}}})
     partners.say("delivery_cancel", Answer(422, {"detail": "too late"}))
     bad("order", "repair", order_id, code=1, says="DeliveryService answered 422: .*asking again will hardly help",
-               prints=r"deliveryCancel asked: refused: .*too late\nreimbursement asked: accepted\n")
+               prints=r"reimbursement asked: accepted\ndeliveryCancel asked: refused: .*too late\n")
     partners.say("delivery_cancel", Answer(201, {"status": "deliveryCancelled"}))
     assert good("order", "repair", order_id).startswith("deliveryCancel asked: accepted\norder ")
     assert len(partners.calls_of("reimburse", order_id)) == 1
@@ -114,6 +116,20 @@ def test_without_redis_it_is_done_and_told(system, stored, without):
         prints="delivery asked: deliveryScheduled")
     assert system.doc(order_id)["status"] == "deliveryScheduled"
     make("start-redis")
+
+
+def test_redis_behind_a_socket_of_the_file_system(system, stored, tmp_path):
+    """orderd and sweepd speak to it with the same code."""
+    socket = str(tmp_path / "redis")
+    order_id = owing(stored, "paymentPaid")
+    with subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", tmp_path],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
+        try:
+            wait_for(lambda: os.path.exists(socket), what="its socket")
+            good("order", "repair", order_id, REDIS_URL=f"unix:{socket}")
+            assert b'"deliveryScheduled"' in redis.Redis(unix_socket_path=socket).get(order_id)
+        finally:
+            server.terminate()
 
 
 @pytest.mark.parametrize("arguments, code, says, changes", [

@@ -1,14 +1,16 @@
 """foodctl order refund: an order that a partner refuses for good is given up, and its money back, once. No sweepd
 runs here."""
 
+import os
+import signal
 import subprocess
 import uuid
 
 import pytest
 from bson import Binary
 
-from conftest import ago, claimed, wait_for
-from foodctl import FOODCTL, bad, environment, from_json, good
+from conftest import ago, claimed, pids, wait_for
+from foodctl import FOODCTL, bad, closed_port, environment, from_json, good
 from partners import Answer
 
 
@@ -39,7 +41,7 @@ def test_what_kitchen_service_refuses(system, partners):
     system.wait_status(order_id, "driverAvailable")
     bad("order", "cancel", order_id, code=1, says=r"\(status 400\)")
     assert good("order", "refund", order_id, "--wait", "20") == (
-        "given up: it is cancelled\ndeliveryCancel asked: accepted\nreimbursement asked: accepted\n"
+        "given up: it is cancelled\nreimbursement asked: accepted\ndeliveryCancel asked: accepted\n"
         f"order {order_id} is orderCancelled\n")
     assert len(partners.calls_of("delivery_cancel", None)) == 1
     reimbursed(system, partners, order_id)
@@ -56,7 +58,7 @@ def test_what_delivery_service_refuses(system, partners):
     bad("order", "cancel", order_id, code=1, says=r"\(status 400\)")
     partners.say("delivery", Answer(409, {"detail": "The first request is at work"}))
     bad("order", "refund", order_id, "--wait", "20", code=1, says="DeliveryService answered 409",
-        prints=r"given up: it is cancelled\ndelivery asked: refused: .*\nreimbursement asked: accepted\n")
+        prints=r"given up: it is cancelled\nreimbursement asked: accepted\ndelivery asked: later: .*\n")
     partners.say("delivery", Answer(422, {"detail": "We do not deliver there"}))
     assert from_json("order", "refund", order_id) == {
         "id": order_id, "status": "orderCancelled", "given_up": False, "relayed": [],
@@ -83,7 +85,8 @@ def test_what_another_implementation_left(system, partners, stored):
         "$set": {"status": "paymentPaid", "updated": [{"status": "paymentPaid", "when": now}],
                  "delivery_id": Binary(uuid.uuid4().bytes, 4)}, "$unset": {"owes_since": "", "claim": ""}})
     partners.say("delivery_cancel", Answer(404, {"detail": "no such delivery"}))
-    assert good("order", "refund", order_id).startswith("given up: it is cancelled\ndeliveryCancel asked: accepted\n")
+    assert good("order", "refund", order_id).startswith(
+        "given up: it is cancelled\nreimbursement asked: accepted\ndeliveryCancel asked: accepted\n")
     assert len(partners.calls_of("reimburse", order_id)) == 1
 
 
@@ -93,7 +96,7 @@ def test_a_customer_who_is_unknown_says_nothing_of_the_delivery(system, partners
     wait_for(lambda: partners.calls_of("delivery", order_id), what="the delivery's request")
     partners.say("address", Answer(404, {"detail": "no such customer"}))
     bad("order", "refund", order_id, "--wait", "40", code=1, says="CustomerService answered 404",
-        prints=r"given up: it is cancelled\ndelivery asked: refused: CustomerService")
+        prints=r"given up: it is cancelled\nreimbursement asked: accepted\ndelivery asked: refused: CustomerService")
 
 
 def test_not_while_another_may_be_calling_kitchen_service(system, partners, stored):
@@ -104,6 +107,30 @@ def test_not_while_another_may_be_calling_kitchen_service(system, partners, stor
         bad("order", "refund", order_id, *wait, code=1,
             says=f"{claim['claim']['by']} does what the order owes, and has claimed it until 2.*Z: --wait")
     assert system.doc(order_id)["status"] == "driverAvailable" and not partners.calls_of("reimburse", order_id)
+
+
+def test_a_claim_that_ran_out_before_the_call_is_no_claim(system, partners, without_orderd, tmp_path):
+    """orderd has claimed the order, and hangs in Redis; the order is given up meanwhile. No meal is cooked for it."""
+    [server] = pids("redis")
+    with open(tmp_path / "orderd.log", "wb") as log, subprocess.Popen(
+            [f"{os.environ['BUILD']}/bin/foodsvc-orderd", f"--config={os.environ['RUN']}/orderd.conf", "--claim=3s",
+             "--partner-timeout=1s", "--redis-timeout=60s"], stdin=subprocess.DEVNULL, stderr=log) as orderd:
+        try:
+            order_id = system.paid()["id"]
+            os.kill(server, signal.SIGSTOP)
+            try:
+                system.queue.event(order_id, "driverAvailable")
+                wait_for(lambda: system.doc(order_id)["status"] == "driverAvailable", what="the event")
+                bad("order", "refund", order_id, "--wait", "30", code=1, says="order refund: ",
+                    prints="given up: it is cancelled\n", REDIS_URL=f"redis://127.0.0.1:{closed_port()}")
+            finally:
+                os.kill(server, signal.SIGCONT)
+            system.callback(order_id, "reimbursed")
+            system.wait_status(order_id, "reimbursed")
+            assert not partners.calls_of("kitchen", order_id)
+        finally:
+            orderd.terminate()
+            assert orderd.wait(20) == 0
 
 
 @pytest.mark.parametrize("status, more", [
@@ -147,7 +174,7 @@ def test_a_service_that_is_away_gets_it_later(system, partners):
     partners.stop("DeliveryService")
     try:
         bad("order", "refund", order_id, code=1, says="try again when it is back",
-            prints=r"given up: it is cancelled\ndeliveryCancel asked: later: .*\nreimbursement asked: accepted\n")
+            prints=r"given up: it is cancelled\nreimbursement asked: accepted\ndeliveryCancel asked: later: .*\n")
     finally:
         partners.start("DeliveryService")
     assert good("order", "refund", order_id) == (f"deliveryCancel asked: accepted\norder {order_id} is "

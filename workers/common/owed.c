@@ -196,9 +196,11 @@ static bool judge(debt_t *debt, const worker_http_answer_t *answer)
     if (status >= 200 && status < 300) {
         return true;
     }
-    if (status == 400 || status == 409 || status == 410 || status == 422 || (status == 404 && customer)) {
-        /* of a delivery CustomerService knows nothing, and 409 may mean that the first request is still at work */
-        if ((debt->kind->what == FOODSVC_OWES_PAYMENT || (!customer && status != 409))
+    /* 409 of PaymentService ends it; of another it means that the first request is still at work */
+    if (status == 400 || status == 410 || status == 422 || (status == 404 && customer)
+        || (status == 409 && strcmp(debt->service, FOODSVC_PAYMENT_SERVICE) == 0))
+    {
+        if ((debt->kind->what == FOODSVC_OWES_PAYMENT || !customer)     /* it knows nothing of a delivery */
             && foodsvc_order_refused(debt->order, debt->kind->what, &refused.change))
         {
             refused.change.when = foodsvc_time_now();
@@ -251,6 +253,12 @@ static void answered(void *ctx, const worker_http_answer_t *answer)
 
 
 /* --- the calls --- */
+
+int64_t owed_longest(const owed_t *owed)
+{
+    return 2 * owed->conf.timeout_ms;       /* CustomerService's and DeliveryService's */
+}
+
 
 /* Calls debt->service; when that is not possible the debt is settled. */
 static void call(debt_t *debt, const char *method, const char *path, const char *body, size_t len, const char *key,

@@ -7,9 +7,9 @@
  * claim all the same. What an answer means:
  *   DONE      2xx that can be read; 404 from DeliveryService's cancel (nothing to cancel);
  *             PaymentService's 400, 409, 410 and 422 to a payment request: then the change is paymentFailed
- *   REFUSED   400, 409, 410, 422 otherwise, and 404 from CustomerService: asking again will hardly help
- *   LATER     all else: nobody there, no answer, a 5xx, an answer that can't be read, 401 (our key is wrong), an
- *             unknown url
+ *   REFUSED   400, 410, 422 otherwise, 409 from PaymentService, 404 from CustomerService: asking again will hardly help
+ *   LATER     all else: nobody there, no answer, a 5xx, an answer that can't be read, 401 (our key is wrong), 409 (the
+ *             first request is still at work), an unknown url
  * A service that was unreachable several times in a row is left alone for a short while: its debts are LATER at once.
  * One thread.
  */
@@ -57,6 +57,8 @@ bool owed_configure(owed_t *owed, const owed_conf_t *conf);
 
 /* `what`: one bit of foodsvc_order_owes(order). The order is not kept. False: no memory, done does not fire. */
 bool owed_start(owed_t *owed, const foodsvc_order_t *order, foodsvc_owes_e what, owed_done_f done, void *ctx);
+/* How long the calls of one debt may take, in ms. */
+int64_t owed_longest(const owed_t *owed);
 /* Begins what was started; to be called in each round of the loop. */
 void owed_run(owed_t *owed);
 /*

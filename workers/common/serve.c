@@ -10,7 +10,7 @@ static void call(serve_t *serve, unsigned owes);
 void serve_again(serve_t *serve)
 {
     serve->tried = 0;
-    serve->claimed = serve->stored_release = serve->has_change = serve->release = false;
+    serve->claimed = serve->renewed = serve->stored_release = serve->has_change = serve->release = false;
     serve->rc = SERVE_DONE;
     serve->reason[0] = '\0';
 }
@@ -122,13 +122,31 @@ static void called(void *ctx, const owed_result_t *result)
 }
 
 
+/* Money first: whatever comes in between, that is asked for. */
+static foodsvc_owes_e first(unsigned owes)
+{
+    return owes & FOODSVC_OWES_REIMBURSEMENT ? FOODSVC_OWES_REIMBURSEMENT : (foodsvc_owes_e) (owes & -owes);
+}
+
+
 static void call(serve_t *serve, unsigned owes)
 {
-    if (!owed_start(serve->owed, serve->order, owes & -owes, called, serve)) {
-        serve->tried |= owes;
-        failed(serve, SERVE_LATER, "no memory");
-        store_touch(serve, true);
+    const char  *why = "no memory";
+
+    if (serve->order->claim_until - foodsvc_time_now() < owed_longest(serve->owed)) {
+        if (!serve->renewed) {
+            serve->renewed = true;
+            store_touch(serve, false);
+            return;
+        }
+        why = "the claim was too short for a call, twice";
+    } else if (owed_start(serve->owed, serve->order, first(owes), called, serve)) {
+        serve->renewed = false;
+        return;
     }
+    serve->tried |= owes;
+    failed(serve, SERVE_LATER, why);
+    store_touch(serve, true);
 }
 
 

@@ -1,7 +1,10 @@
 /*
- * Serving an order: what it owes is done, one debt after the other, under a claim, and each result is stored before the
- * next call. The one owner of that sequence; orderd and sweepd differ in where orders come from, and in what becomes of
- * one that could not be served to its end.
+ * Serving an order: what it owes is done, one debt after the other, money first, under a claim, and each result is
+ * stored before the next call. The one owner of that sequence; orderd and sweepd differ in where orders come from, and
+ * in what becomes of one that could not be served to its end.
+ *
+ * No call begins under a claim that may end before the call does: after the claim is written the cache is, and a
+ * process may be stopped. Who has the claim by then calls, too, or gives the order up.
  *
  * The owner stores a change of the order with foodsvc_store_orders_change(), as serve_op() fills it (or one of its own,
  * with its claim), hands the result to serve_stored(), and when the cache has the order, too, calls serve_step(). Then,
@@ -38,6 +41,7 @@ struct serve_s {
     foodsvc_order_t     *order;             /* as last stored; NULL before */
     unsigned             tried;             /* debts that were done or have failed in this round */
     bool                 claimed;           /* the order is ours to serve */
+    bool                 renewed;           /* the claim was too short for the call that is next, and taken anew */
     bool                 stored_release;    /* the last change gave the claim back */
     bool                 has_change;        /* `change` is to be stored before anything else */
     bool                 release;           /* and gives the claim back */

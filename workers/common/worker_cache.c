@@ -2,9 +2,9 @@
  * One blocking connection. An exchange appends its commands, reads as many replies, and gives the connection up on
  * the first I/O error: what is left in the socket then must not be taken for the answer to something else.
  *
- * Redis hangs up when it is restarted, and nobody notices before the next exchange. So a connection that has served
- * and was hung up is opened anew at once, and the orders are written again, which changes nothing where they are
- * there. Any other failure has to wait for the backoff.
+ * Redis hangs up when it is restarted, and nobody notices before the next exchange. So a connection that was hung up
+ * is opened anew at once, and the orders are written again, which changes nothing where they are there. A Redis that
+ * does it again soon, and any other failure, has to wait for the backoff.
  */
 #include <errno.h>
 #include <hiredis.h>
@@ -37,7 +37,7 @@ struct worker_cache_s {
     redisContext  *redis;           /* NULL: not connected */
     int64_t        next_try, backoff;
     bool           away_logged;
-    bool           served;          /* orders were written on this connection */
+    int64_t        hung_up;         /* when a connection that was hung up was last opened anew at once */
     entry_t       *kept;            /* could not be written: a ring of KEPT_MAX */
     size_t         first, nkept;
 };
@@ -58,6 +58,7 @@ worker_cache_t *worker_cache_open(const char *url, int64_t timeout_ms)
     }
     cache->timeout_ms = timeout_ms;
     cache->backoff = BACKOFF_FIRST;
+    cache->hung_up = -BACKOFF_LAST - 1;
     return cache;
 }
 
@@ -104,7 +105,6 @@ static void drop(worker_cache_t *cache, const char *why)
         redisFree(cache->redis);
         cache->redis = NULL;
     }
-    cache->served = false;
     cache->next_try = foodsvc_time_monotonic() + cache->backoff + random() % (cache->backoff / 4 + 1);
     cache->backoff = cache->backoff * 2 > BACKOFF_LAST ? BACKOFF_LAST : cache->backoff * 2;
 }
@@ -112,13 +112,14 @@ static void drop(worker_cache_t *cache, const char *why)
 
 static void drop_broken(worker_cache_t *cache)
 {
-    int   code = cache->redis->err == REDIS_ERR_IO ? errno : 0;
-    bool  hung_up = cache->redis->err == REDIS_ERR_EOF || code == ECONNRESET || code == EPIPE;
-    bool  at_once = hung_up && cache->served;
+    int      code = cache->redis->err == REDIS_ERR_IO ? errno : 0;
+    bool     hung_up = cache->redis->err == REDIS_ERR_EOF || code == ECONNRESET || code == EPIPE;
+    int64_t  now = foodsvc_time_monotonic();
 
     drop(cache, code ? strerror(code) : cache->redis->errstr);
-    if (at_once) {
-        cache->next_try = 0;
+    if (hung_up && now - cache->hung_up > BACKOFF_LAST) {
+        cache->hung_up = now;
+        cache->next_try = now;
     }
 }
 
@@ -173,7 +174,9 @@ static bool connect_now(worker_cache_t *cache)
         return false;
     }
     redisSetTimeout(cache->redis, timeout);
-    redisEnableKeepAlive(cache->redis);
+    if (!address->path[0]) {
+        redisEnableKeepAlive(cache->redis);     /* on a socket of the file system it is an error that ends all */
+    }
     snprintf(number, sizeof(number), "%d", address->db);
     if ((address->user[0] && !greet(cache, 3, auth))
         || (!address->user[0] && address->password[0] && !greet(cache, 2, word))
@@ -212,7 +215,6 @@ static bool exchange(worker_cache_t *cache, entry_t *const *entries, size_t n, b
         }
         if (answer->type == REDIS_REPLY_INTEGER) {
             entries[i]->done = true;
-            cache->served = true;
         } else if (!eval && answer->type == REDIS_REPLY_ERROR && foodsvc_cache_noscript(answer->str, answer->len)) {
             again[missing++] = entries[i];
         } else {
