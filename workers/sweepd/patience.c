@@ -6,30 +6,62 @@
 #include "worker_log.h"
 
 
-/* An order's statuses share a place, for it has one at a time; an order and its payment, of the same id, do not. */
-static size_t slot_of(const char *id, int state)
+/* The first of the PATIENCE_WAYS places that an id may have. */
+static size_t places_of(const char *id)
 {
-    uint32_t  hash = 2166136261U ^ (uint32_t) (state < 0 ? state : 0);
+    uint32_t  hash = 2166136261U;
 
     for (const char *c = id; *c; c++) {
         hash = (hash ^ (unsigned char) *c) * 16777619U;
     }
-    return hash % PATIENCE_SLOTS;
+    return hash % (PATIENCE_SLOTS / PATIENCE_WAYS) * PATIENCE_WAYS;
+}
+
+
+/* An order's statuses share a place, for it has one at a time; an order and its payment, of the same id, do not. */
+static bool is_of(const patience_slot_t *slot, const char *id, int state)
+{
+    return strcmp(slot->id, id) == 0 && (slot->state == state || (slot->state >= 0 && state >= 0));
 }
 
 
 int64_t patience_left(const patience_t *patience, const char *id, int state)
 {
-    const patience_slot_t  *slot = &patience->slots[slot_of(id, state)];
-    int64_t                 left = slot->next - foodsvc_time_monotonic();
+    size_t   first = places_of(id);
+    int64_t  left = 0;
 
-    return strcmp(slot->id, id) == 0 && slot->state == state && left > 0 ? left : 0;
+    for (size_t i = first; i < first + PATIENCE_WAYS; i++) {
+        const patience_slot_t  *slot = &patience->slots[i];
+
+        if (is_of(slot, id, state)) {
+            left = slot->state == state ? slot->next - foodsvc_time_monotonic() : 0;
+            break;
+        }
+    }
+    return left > 0 ? left : 0;
+}
+
+
+/* Its place; or else that of the one which may be tried first. */
+static patience_slot_t *slot_take(patience_t *patience, const char *id, int state)
+{
+    patience_slot_t  *slots = &patience->slots[places_of(id)], *slot = slots;
+
+    for (size_t i = 0; i < PATIENCE_WAYS; i++) {
+        if (is_of(&slots[i], id, state)) {
+            return &slots[i];
+        }
+        if (slots[i].next < slot->next) {
+            slot = &slots[i];
+        }
+    }
+    return slot;
 }
 
 
 void patience_wait(patience_t *patience, const char *id, int state, int64_t first, int64_t last)
 {
-    patience_slot_t  *slot = &patience->slots[slot_of(id, state)];
+    patience_slot_t  *slot = slot_take(patience, id, state);
     int64_t           wait = first;
 
     if (strcmp(slot->id, id) != 0 || slot->state != state) {
@@ -47,10 +79,12 @@ void patience_wait(patience_t *patience, const char *id, int state, int64_t firs
 
 void patience_forget(patience_t *patience, const char *id)
 {
-    patience_slot_t  *slot = &patience->slots[slot_of(id, 0)];
+    size_t  first = places_of(id);
 
-    if (strcmp(slot->id, id) == 0 && slot->state >= 0) {
-        slot->id[0] = '\0';
+    for (size_t i = first; i < first + PATIENCE_WAYS; i++) {
+        if (is_of(&patience->slots[i], id, 0)) {
+            memset(&patience->slots[i], 0, sizeof(patience->slots[i]));
+        }
     }
 }
 

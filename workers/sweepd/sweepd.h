@@ -35,8 +35,9 @@ typedef struct {
 } sweepd_conf_t;
 
 /*
- * Who was tried in vain: a table of the ids tried last, where a new one takes its place from an old one. An order that
- * has moved on is another one: what it owes now was not tried.
+ * Who was tried in vain: a table of the ids tried last. Each has one of a few places; when others have them all, it
+ * takes that of the one which may be tried first, and this is tried sooner than it should. An order that has moved on is
+ * another one: what it owes now was not tried.
  */
 typedef struct {
     char     id[FOODSVC_UUID_TEXT + 1];
@@ -45,7 +46,8 @@ typedef struct {
     int64_t  next;      /* monotonic: not before */
 } patience_slot_t;
 
-#define PATIENCE_SLOTS  16384
+#define PATIENCE_SLOTS  65536
+#define PATIENCE_WAYS   8           /* places that an id may have */
 #define PATIENCE_EVENT  (-1)
 #define PATIENCE_PAYMENT  (-2)
 #define PATIENCE_BAD    (-3)        /* a document that can't be read */
