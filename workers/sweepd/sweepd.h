@@ -36,8 +36,8 @@ typedef struct {
 
 /*
  * Who was tried in vain: a table of the ids tried last. Each has one of a few places; when others have them all, it
- * takes that of the one which may be tried first, and this is tried sooner than it should. An order that has moved on is
- * another one: what it owes now was not tried.
+ * takes that of the one which may be tried first, and this is tried sooner than it should. An order that has moved on
+ * is another one: what it owes now was not tried.
  */
 typedef struct {
     char     id[FOODSVC_UUID_TEXT + 1];
