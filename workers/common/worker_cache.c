@@ -284,10 +284,15 @@ static void keep(worker_cache_t *cache, entry_t *entry)
 }
 
 
-/* False: not now. The second time is for a connection that was hung up. */
+/* False: not now. */
 static bool write_now(worker_cache_t *cache, entry_t *const *entries, size_t n)
 {
-    return (ready(cache) && exchange(cache, entries, n, false)) || (ready(cache) && exchange(cache, entries, n, false));
+    bool  written = false;
+
+    for (int tries = 0; tries < 2 && !written; tries++) {       /* the second one after a connection that was hung up */
+        written = ready(cache) && exchange(cache, entries, n, false);
+    }
+    return written;
 }
 
 

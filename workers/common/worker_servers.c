@@ -53,7 +53,7 @@ static const worker_conf_option_t options[] = {
     { .key = "amqp_timeout", .type = WORKER_CONF_MS, .offset = AT(amqp_timeout), .value = "2s", .min = 50, .max = 60000,
       .help = "of connecting, login and declarations" },
     { .key = "claim", .type = WORKER_CONF_MS, .offset = AT(claim), .value = "30s", .min = 1000, .max = 3600000,
-      .reload = true, .help = "how long an order is ours while we do what it owes; at least three times partner_timeout" },
+      .reload = true, .help = "how long an order is ours while we do what it owes; >= 3 * partner_timeout" },
     { .key = "term_timeout", .type = WORKER_CONF_MS, .offset = AT(term_timeout), .value = "10s", .min = 0,
       .max = 600000, .reload = true, .help = "how long SIGTERM waits for what is in flight" },
     { .key = "stats", .type = WORKER_CONF_MS, .offset = AT(stats), .value = "60s", .min = 1000, .max = 86400000,
