@@ -1,4 +1,4 @@
-"""make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]: breaks a running system for some minutes,
+"""make chaos SEED=1 MINUTES=2 [RATE=60] [BREAK=NAME]: breaks a running system for some minutes, with BREAK for one,
 and proves what is left of it.
 
 Clients place, read, list, cancel and delete orders (clients.py) while a nemesis kills, stops, cuts and restarts every
@@ -31,6 +31,8 @@ from world import ROOT, Trouble, World
 
 SPEED = 600             # a card takes 0.01 to 0.03 s, a driver 0.5 to 1 s, each other stage 1 to 2 s
 RATE = 60               # operations of all clients in a second; a third of them places an order
+MINUTES = 2
+MINUTES_BROKEN = 1      # with a planted fault: so much is enough to show each of them
 REST = 150              # s that everything may take to come to rest: a message may wait for 120 s for its next look
 REST_BROKEN = 60        # the same with a planted fault, after which it need not
 
@@ -182,7 +184,7 @@ def main():
     if breaking and breaking not in PLANTED:
         usage(f"BREAK={breaking}: there is no such fault; BREAK=list prints them")
     seed = number("SEED", 1, int, 0, 2 ** 63)
-    minutes = number("MINUTES", 2, float, 0.1, 24 * 60)
+    minutes = number("MINUTES", MINUTES_BROKEN if breaking else MINUTES, float, 0.1, 24 * 60)
     rate = number("RATE", RATE, float, 1, 1000)
     if check:
         return 0
