@@ -12,6 +12,8 @@ CC      ?= cc
 SANITIZE ?=
 # BREAKABLE=1: with the planted faults of make chaos BREAK=NAME, in a build tree of its own.
 BREAKABLE ?=
+# What a target has built first is built by all cores, unless make was told how many to take.
+SUBMAKE  = $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 PKGS     := libmongoc-1.0 libbson-1.0 librabbitmq hiredis jansson
 WORKER_PKGS := libcurl libmicrohttpd openssl
@@ -184,7 +186,7 @@ setup-tests:
 # In a make of its own: what setup installs (pkg-config, headers) is asked for when a Makefile is read.
 .PHONY: ready
 ready: setup
-	@+$(MAKE) --no-print-directory build
+	@+$(SUBMAKE) build
 
 .PHONY: demo
 demo: ready     ## from nothing to an order that is placed over HTTPS and followed until it is delivered
@@ -220,20 +222,20 @@ THREADED = t/050-health.t t/100-redis.t t/110-publisher.t $(wildcard t/2*.t t/fl
 
 .PHONY: test unit asan tsan valgrind bench
 test: setup-tests ## all tests, on servers of their own; T="t/200-orders.t t/flow/test_010_happy_path.py" runs some
-	@+$(MAKE) --no-print-directory build unit-programs
+	@+$(SUBMAKE) build unit-programs
 	@$(PYTHON) t/run $(T)
 unit: setup     ## the unit tests alone
-	@+$(MAKE) --no-print-directory unit-programs
+	@+$(SUBMAKE) unit-programs
 	@$(PYTHON) t/run $(UNIT_SRCS)
 asan: setup-tests ## module and workers under AddressSanitizer and UndefinedBehaviorSanitizer, through the same tests
-	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
+	@+$(SUBMAKE) SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build unit-programs
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan $(PYTHON) t/run \
 	    $(or $(T),$(UNIT_SRCS) $(wildcard t/[0-9]*.t t/flow/test_*.py))
 tsan: setup-tests ## the parts that have threads under ThreadSanitizer, through the unit and flow tests
-	@+$(MAKE) --no-print-directory SANITIZE=thread TOOLS=$(TOOLS) BUILD=$(BUILD)/tsan build unit-programs
+	@+$(SUBMAKE) SANITIZE=thread TOOLS=$(TOOLS) BUILD=$(BUILD)/tsan build unit-programs
 	@SANITIZE=thread TOOLS=$(TOOLS) BUILD=$(BUILD)/tsan $(PYTHON) t/run $(or $(T),$(UNIT_SRCS) $(THREADED))
 valgrind: setup-tests ## unit programs, nginx and workers under valgrind; slow
-	@+$(MAKE) --no-print-directory build unit-programs
+	@+$(SUBMAKE) build unit-programs
 	@VALGRIND=1 $(PYTHON) t/run $(or $(T),$(filter-out %/test_memory.c,$(UNIT_SRCS)) \
 	    $(addprefix t/flow/,test_010_happy_path.py test_020_order_service.py test_030_payment_service.py \
 	    test_050_events.py))
@@ -241,11 +243,11 @@ valgrind: setup-tests ## unit programs, nginx and workers under valgrind; slow
 ifneq ($(T),http)
 fuzz:           ## libFuzzer on every reader of ours, TIME=60 seconds each; T=NAME: one; T=http: HTTP, with sanitizers
 	@BUILD=$(TOOLS) scripts/setup run fuzz
-	@+$(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer TOOLS=$(TOOLS) BUILD=$(BUILD)/fuzz fuzz-programs
+	@+$(SUBMAKE) CC=clang SANITIZE=fuzzer TOOLS=$(TOOLS) BUILD=$(BUILD)/fuzz fuzz-programs
 	@TIME=$(TIME) RUNS=$(RUNS) SEED=$(SEED) t/fuzz/run $(T)
 else
 fuzz: setup
-	@+$(MAKE) --no-print-directory SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build
+	@+$(SUBMAKE) SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan build
 	@rm -f $(BUILD)/fuzz-http.txt
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/asan TIME=$(or $(TIME),60) SEED=$(SEED) \
 	    REPORT=$(abspath $(BUILD))/fuzz-http.txt $(PYTHON) t/run t/flow/test_160_http_fuzz.py; \
@@ -258,12 +260,12 @@ chaos-programs: build $(BUILD)/docs/state-machine
 	@:
 chaos: setup    ## break a running system and prove what is left of it: SEED=1 MINUTES=2 [RATE=60] [BREAK=NAME|list]
 	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) $(PYTHON) t/chaos check
-	@$(if $(filter list,$(BREAK)),,+$(MAKE) --no-print-directory BREAKABLE=$(if $(BREAK),1) TOOLS=$(TOOLS) \
+	@$(if $(filter list,$(BREAK)),,+$(SUBMAKE) BREAKABLE=$(if $(BREAK),1) TOOLS=$(TOOLS) \
 	    BUILD=$(CHAOS_BUILD) chaos-programs)
 	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) BUILD=$(CHAOS_BUILD) TOOLS=$(TOOLS) $(PYTHON) t/chaos
 .PHONY: faults
 faults: setup-tests ## each call that can fail fails once, in module and workers, under ASan; QUICK=1 one for each place
-	@+$(MAKE) --no-print-directory SANITIZE=1 FAULTS=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults build
+	@+$(SUBMAKE) SANITIZE=1 FAULTS=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults build
 	@SANITIZE=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults $(PYTHON) t/run $(or $(T),$(wildcard t/faults/test_*.py))
 .PHONY: schemathesis prism-proxy degraded slow-clients
 schemathesis:   ## Schemathesis against both services; EXAMPLES=1000 each operation, SEED=1; last, its calls
@@ -280,19 +282,19 @@ slow-clients:   ## 1,000 clients that stop in the middle: the p99 of honest ones
 	@+RATIO=1 $(MAKE) --no-print-directory test T=t/system/test_limits.py
 bench:          ## measure what this machine does, against nginx's own return 200
 	@scripts/setup run bench
-	@+$(MAKE) --no-print-directory build
+	@+$(SUBMAKE) build
 	@bench/run
 
 .PHONY: lint
 lint:           ## both compilers' warnings, clang-tidy, shellcheck, Python, Perl; functions' and lines' length
 	@BUILD=$(TOOLS) scripts/setup run lint
-	@+$(MAKE) --no-print-directory build
+	@+$(SUBMAKE) build
 	@scripts/lint
 
 .PHONY: diagrams pictures
 diagrams:       ## draw docs/diagrams/ and docs/state-machine.md from their sources and from the code
 	@BUILD=$(TOOLS) scripts/setup run docs
-	@+$(MAKE) --no-print-directory $(BUILD)/docs/state-machine
+	@+$(SUBMAKE) $(BUILD)/docs/state-machine
 	@scripts/diagrams
 pictures: ready ## take the pictures in docs/pictures/: a demo in a system of its own
 	@scripts/pictures
