@@ -176,6 +176,38 @@ static void end_attempt(foodsvc_payment_t *payment)
     payment->attempt_until = 0;
 }
 
+/* --- the outbox --- */
+
+static void add_mark(foodsvc_payment_t *payment, int64_t when)
+{
+    foodsvc_payment_mark_t *mark;
+    foodsvc_uuid_t          id;
+
+    if (payment->noutbox == FOODSVC_PAYMENT_MARKS) {
+        payment->noutbox--;
+        memmove(&payment->outbox[0], &payment->outbox[1], payment->noutbox * sizeof(payment->outbox[0]));
+    }
+    mark = &payment->outbox[payment->noutbox++];
+    foodsvc_uuid_v4(&id);
+    foodsvc_uuid_format(&id, mark->id);
+    foodsvc_payment_event(payment->status, &mark->status);
+    mark->when = when;
+}
+
+/*
+ * The company has reported, and the event was sent; who asks nevertheless, long after, has not got it: a queue can lose
+ * what it has confirmed. Not more often than the company is asked again: the event may only be late.
+ */
+static foodsvc_payment_verdict_e tell_again(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
+{
+    if (payment->noutbox > 0 || !is_overdue(payment, change)) {
+        return FOODSVC_PAYMENT_NOTHING;
+    }
+    payment->asked = change->when;
+    add_mark(payment, change->when);
+    return FOODSVC_PAYMENT_TELL;
+}
+
 /* --- the rule --- */
 
 /* What is pending. */
@@ -193,10 +225,13 @@ static foodsvc_payment_verdict_e decide_request(foodsvc_payment_t *payment, cons
     if (payment->status == FOODSVC_PENDING && !payment->reimburse) {
         return decide_open(payment, change);
     }
-    if (payment->status != FOODSVC_PAY_FAILED || payment->has_transaction_id || (change->waited && payment->refused)) {
+    if (payment->status == FOODSVC_PENDING) {
         return FOODSVC_PAYMENT_NOTHING;
     }
-    return begin_again(payment, change);
+    if (payment->status != FOODSVC_PAY_FAILED || payment->has_transaction_id) {
+        return tell_again(payment, change);
+    }
+    return change->waited && payment->refused ? FOODSVC_PAYMENT_NOTHING : begin_again(payment, change);
 }
 
 static foodsvc_payment_verdict_e decide_reimburse(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
@@ -207,7 +242,7 @@ static foodsvc_payment_verdict_e decide_reimburse(foodsvc_payment_t *payment, co
     case FOODSVC_PENDING:
         return payment->reimburse ? decide_open(payment, change) : FOODSVC_PAYMENT_ILLEGAL;
     case FOODSVC_PAY_REIMBURSED:
-        return FOODSVC_PAYMENT_NOTHING;
+        return tell_again(payment, change);
     default:
         return FOODSVC_PAYMENT_ILLEGAL;
     }
@@ -348,28 +383,15 @@ static bool refund_unknown(const foodsvc_payment_t *payment, const foodsvc_payme
            && !foodsvc_payment_stale(payment, change->when);
 }
 
-static void add_mark(foodsvc_payment_t *payment, int64_t when)
-{
-    foodsvc_payment_mark_t *mark;
-    foodsvc_uuid_t          id;
-
-    if (payment->noutbox == FOODSVC_PAYMENT_MARKS) {
-        payment->noutbox--;
-        memmove(&payment->outbox[0], &payment->outbox[1], payment->noutbox * sizeof(payment->outbox[0]));
-    }
-    mark = &payment->outbox[payment->noutbox++];
-    foodsvc_uuid_v4(&id);
-    foodsvc_uuid_format(&id, mark->id);
-    foodsvc_payment_event(payment->status, &mark->status);
-    mark->when = when;
-}
-
 static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
     bool tells = true;
 
     if (change->status == FOODSVC_PENDING && payment->status == FOODSVC_PENDING) {
-        return take_transaction(payment, change) ? FOODSVC_PAYMENT_WRITE : FOODSVC_PAYMENT_NOTHING;     /* no event */
+        /* no event; and the transaction of a refund is known by the answer to its request alone: this may be the
+           charge's, or an earlier refund's, told late */
+        return !payment->reimburse && take_transaction(payment, change) ? FOODSVC_PAYMENT_WRITE
+               : FOODSVC_PAYMENT_NOTHING;
     }
     if (refund_unknown(payment, change)) {
         return FOODSVC_PAYMENT_WAIT;

@@ -79,7 +79,8 @@ typedef struct {
     double                    amount;           /* euro, > 0: of every attempt, and of the reimbursement */
     char                      attempt_by[FOODSVC_UUID_TEXT + 1];    /* who asks the company now; "" nobody */
     int64_t                   attempt_until;    /* ms */
-    int64_t                   asked;            /* ms: when the last attempt began; 0: none did, or it isn't known */
+    int64_t                   asked;            /* ms: when the last attempt began, or the event was told again; 0: none
+                                                   did, or it isn't known */
     /* ms: no attempt begins from then on; 0: unknown, or nothing is open */
     int64_t                   ask_until;
     /* more than one: how an earlier one ended is open */
@@ -138,6 +139,8 @@ typedef enum {
                                    AMOUNT: ask the company. CALLBACK: owes the events of its outbox */
     FOODSVC_PAYMENT_PROCEED,    /* AMOUNT: one is stored already; ask the company for that */
     FOODSVC_PAYMENT_NOTHING,    /* done before, or behind: success without effect */
+    FOODSVC_PAYMENT_TELL,       /* REQUESTED, REIMBURSE: done long ago, and whoever asks has not heard: the outbox has
+                                   its event once more; store that, and send it. Success, and nobody is asked */
     FOODSVC_PAYMENT_WAIT,       /* another attempt is under way: ask again later. CALLBACK: it can't be told yet whose
                                    answer it is */
     FOODSVC_PAYMENT_STALE,      /* REQUESTED, REIMBURSE: it has to be asked again, and may not be: a person decides */
@@ -145,13 +148,14 @@ typedef enum {
 } foodsvc_payment_verdict_e;
 
 /*
- * Decides and, when the verdict is WRITE, applies to `payment` in memory.
+ * Decides and, when the verdict is WRITE or TELL, applies to `payment` in memory.
  *   REQUESTED  pending, not taken (no transaction_id), or taken and its callback overdue: WRITE, the attempt begins, or
  *              WAIT for the one that is under way, STALE when it is too late for one; failed without transaction_id:
  *              WRITE to pending, or STALE, but NOTHING for who has waited for the attempt that was refused (`refused`
- *              says how); else NOTHING
+ *              says how); else the company has reported: TELL, when the last who asked did so longer than the
+ *              callback's wait ago and no mark stands, or NOTHING; NOTHING while a reimbursement is open
  *   REIMBURSE  paid: WRITE to pending + reimburse, the attempt begins (NOTHING, STALE as above); pending +
- *              reimburse: as REQUESTED, with reimburse_taken for taken; reimbursed: NOTHING; else ILLEGAL
+ *              reimburse: as REQUESTED, with reimburse_taken for taken; reimbursed: TELL or NOTHING; else ILLEGAL
  *   AMOUNT     pending, and what is pending is what was asked for: WRITE of the amount, PROCEED when one is stored;
  *              WAIT when the attempt is another's by now; else NOTHING
  *   ACCEPTED   pending, and what is pending is what was asked for: WRITE: the attempt ends, with the transaction_id and
@@ -169,8 +173,8 @@ typedef enum {
  *              far, and nobody was told by an event; paid: reimbursed; all else NOTHING. A written callback adds a mark
  *              (a new UUID v4) to the outbox, sets transaction_id, and ends reimburse and the attempt. In a full outbox
  *              the oldest mark gives way: the newer ones say how the payment stands. A refused reimbursement has a mark
- *              only the first FOODSVC_PAYMENT_REFUNDS times. `pending` for what is pending: WRITE of its transaction_id
- *              alone, when it differs or is missing.
+ *              only the first FOODSVC_PAYMENT_REFUNDS times. `pending` for a charge that is pending: WRITE of its
+ *              transaction_id alone, when it differs or is missing.
  */
 foodsvc_payment_verdict_e foodsvc_payment_decide(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change);
 

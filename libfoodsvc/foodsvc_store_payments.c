@@ -192,7 +192,7 @@ static bool apply_changes(foodsvc_store_job_t *job, foodsvc_store_group_t *group
         }
         if (group->subject != NULL) {
             op->verdict = foodsvc_payment_decide(group->subject, &op->change);
-            write = write || op->verdict == FOODSVC_PAYMENT_WRITE;
+            write = write || op->verdict == FOODSVC_PAYMENT_WRITE || op->verdict == FOODSVC_PAYMENT_TELL;
         } else {
             op->rc = FOODSVC_STORE_NOT_FOUND;
         }

@@ -133,11 +133,10 @@ ngx_int_t ngx_http_foodsvc_relay(ngx_http_foodsvc_publish_op_t *op);
 /* --- the outbox (ngx_http_foodsvc_outbox.c) --- */
 
 /*
- * The first mark of a payment's outbox from which on events are due, in this order: when one is there that this worker
- * has not relayed yet, from the first that it doesn't know as confirmed. payment->noutbox: none.
+ * Publishes the events of a payment's marks that are due, in their order; when the broker has confirmed one, its mark is
+ * cleared. reply is called once, as flow_announce() calls `then`; without a ctx (NULL) it isn't, and nobody waits.
  */
-size_t ngx_http_foodsvc_outbox_due(const foodsvc_payment_t *payment);
-/* The event of the i-th mark; when the broker has confirmed it, the mark is cleared. NULL as above. */
-ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment, size_t i);
+void ngx_http_foodsvc_outbox_relay(const foodsvc_payment_t *payment, ngx_http_foodsvc_ctx_t *ctx,
+    ngx_http_foodsvc_handler_pt reply);
 
 #endif

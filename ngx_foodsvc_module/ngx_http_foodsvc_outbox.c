@@ -24,6 +24,8 @@ typedef struct {
 
 static ngx_http_foodsvc_relayed_t *ngx_http_foodsvc_outbox_slot(const char *id);
 static ngx_http_foodsvc_relayed_t *ngx_http_foodsvc_outbox_find(const char *id);
+static size_t ngx_http_foodsvc_outbox_due(const foodsvc_payment_t *payment);
+static ngx_http_foodsvc_publish_op_t *ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment, size_t i);
 static void ngx_http_foodsvc_outbox_relayed(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_outbox_clear(ngx_http_foodsvc_publish_op_t *event);
 
@@ -54,7 +56,37 @@ ngx_http_foodsvc_outbox_find(const char *id)
 }
 
 
-size_t
+void
+ngx_http_foodsvc_outbox_relay(const foodsvc_payment_t *payment, ngx_http_foodsvc_ctx_t *ctx,
+    ngx_http_foodsvc_handler_pt reply)
+{
+    size_t                          i;
+    ngx_http_foodsvc_publish_op_t  *event;
+
+    i = ngx_http_foodsvc_outbox_due(payment);
+
+    if (i == payment->noutbox && ctx) {
+        reply(ctx);
+    }
+
+    for ( /* void */ ; i < payment->noutbox; i++) {
+        event = ngx_http_foodsvc_outbox_op(payment, i);
+
+        if (ctx && i == payment->noutbox - 1) {
+            ngx_http_foodsvc_flow_announce(ctx, event, reply);
+
+        } else {
+            (void) ngx_http_foodsvc_flow_publish(event);
+        }
+    }
+}
+
+
+/*
+ * The first mark from which on events are due, in this order: when one is there that this worker has not relayed yet,
+ * from the first that it doesn't know as confirmed. payment->noutbox: none.
+ */
+static size_t
 ngx_http_foodsvc_outbox_due(const foodsvc_payment_t *payment)
 {
     size_t                       i, first;
@@ -80,7 +112,8 @@ ngx_http_foodsvc_outbox_due(const foodsvc_payment_t *payment)
 }
 
 
-ngx_http_foodsvc_publish_op_t *
+/* NULL: no memory. */
+static ngx_http_foodsvc_publish_op_t *
 ngx_http_foodsvc_outbox_op(const foodsvc_payment_t *payment, size_t i)
 {
     ngx_http_foodsvc_relayed_t     *slot;

@@ -160,6 +160,10 @@ ngx_http_foodsvc_payment_stored(ngx_http_foodsvc_op_t *op)
 
     ctx = ngx_http_foodsvc_flow_arrived(op);
 
+    if (stored->rc == FOODSVC_STORE_OK && stored->verdict == FOODSVC_PAYMENT_TELL) {
+        ngx_http_foodsvc_outbox_relay(stored->payment, NULL, NULL);
+    }
+
     if (ctx == NULL) {
         if (stored->rc == FOODSVC_STORE_OK && stored->verdict == FOODSVC_PAYMENT_WRITE) {
             ngx_http_foodsvc_payment_release(stored->id, stored->change.by);
@@ -202,6 +206,7 @@ ngx_http_foodsvc_payment_decided(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_paym
         break;
 
     case FOODSVC_PAYMENT_NOTHING:
+    case FOODSVC_PAYMENT_TELL:
         ngx_http_foodsvc_payment_reply_as_it_stands(ctx, stored->payment);
         break;
 

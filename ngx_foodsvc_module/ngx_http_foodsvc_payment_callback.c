@@ -21,7 +21,6 @@ typedef struct {
 
 static void ngx_http_foodsvc_callback_stored(ngx_http_foodsvc_op_t *op);
 static void ngx_http_foodsvc_callback_not_stored(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_payment_op_t *stored);
-static void ngx_http_foodsvc_callback_relay(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_payment_t *payment);
 static void ngx_http_foodsvc_callback_reply(ngx_http_foodsvc_ctx_t *ctx);
 
 
@@ -73,7 +72,8 @@ ngx_http_foodsvc_callback_stored(ngx_http_foodsvc_op_t *op)
         }
 
     } else if (stored->rc == FOODSVC_STORE_OK) {
-        ngx_http_foodsvc_callback_relay(ctx, stored->payment);
+        /* without a ctx the company has hung up: the event follows all the same */
+        ngx_http_foodsvc_outbox_relay(stored->payment, ctx, ngx_http_foodsvc_callback_reply);
 
     } else if (ctx) {
         ngx_http_foodsvc_callback_not_stored(ctx, stored);
@@ -91,32 +91,6 @@ ngx_http_foodsvc_callback_not_stored(ngx_http_foodsvc_ctx_t *ctx, foodsvc_store_
     }
 
     ngx_http_foodsvc_reply_store(ctx, stored->rc, stored->err);
-}
-
-
-/* ctx is NULL when the company has hung up: the event follows all the same. */
-static void
-ngx_http_foodsvc_callback_relay(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_payment_t *payment)
-{
-    size_t                          i;
-    ngx_http_foodsvc_publish_op_t  *event;
-
-    i = ngx_http_foodsvc_outbox_due(payment);
-
-    if (i == payment->noutbox && ctx) {
-        ngx_http_foodsvc_callback_reply(ctx);
-    }
-
-    for ( /* void */ ; i < payment->noutbox; i++) {
-        event = ngx_http_foodsvc_outbox_op(payment, i);
-
-        if (ctx && i == payment->noutbox - 1) {
-            ngx_http_foodsvc_flow_announce(ctx, event, ngx_http_foodsvc_callback_reply);
-
-        } else {
-            (void) ngx_http_foodsvc_flow_publish(event);
-        }
-    }
 }
 
 

@@ -15,9 +15,33 @@ static void a_pending_callback_stores_its_transaction(void **state)
     assert_int_equal(payment.transaction_id.bytes[0], 9);
     assert_int_equal(payment.noutbox, 0);
     assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
-    payment.reimburse = true;
-    assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
-    assert_true(payment.reimburse);
+}
+
+/*
+ * The transaction of a refund is known by the answer to its request alone. A `pending` that is told of the charge, or of
+ * an earlier refund, late or twice, must not take its place: then the refund's failure would not be known as such, or an
+ * earlier one's would be taken for it.
+ */
+static void a_pending_callback_is_not_taken_for_the_open_refunds(void **state)
+{
+    foodsvc_payment_change_t pending = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PENDING,
+                                         .has_transaction_id = true };
+    foodsvc_payment_change_t failed = { .kind = FOODSVC_PAYMENT_CALLBACK, .status = FOODSVC_PAY_FAILED,
+                                        .has_transaction_id = true };
+    foodsvc_payment_t        payment;
+
+    pending.transaction_id.bytes[0] = failed.transaction_id.bytes[0] = 9;
+    start(&payment, &PENDING_BACK);         /* its answer was lost */
+    assert_int_equal(foodsvc_payment_decide(&payment, &pending), FOODSVC_PAYMENT_NOTHING);
+    assert_int_equal(payment.transaction_id.bytes[0], 1);
+    assert_int_equal(foodsvc_payment_decide(&payment, &failed), FOODSVC_PAYMENT_WAIT);
+    start(&payment, &PENDING_TAKEN);        /* under another transaction */
+    assert_int_equal(foodsvc_payment_decide(&payment, &pending), FOODSVC_PAYMENT_NOTHING);
+    assert_int_equal(foodsvc_payment_decide(&payment, &failed), FOODSVC_PAYMENT_NOTHING);
+    assert_int_equal(payment.status, FOODSVC_PENDING);
+    failed.transaction_id.bytes[0] = 1;
+    assert_int_equal(foodsvc_payment_decide(&payment, &failed), FOODSVC_PAYMENT_WRITE);
+    assert_int_equal(payment.status, FOODSVC_PAY_PAID);
 }
 
 static void callbacks(void **state)
@@ -68,6 +92,52 @@ static void callbacks(void **state)
             assert_true(foodsvc_payment_event(payment.status, &event));
             assert_int_equal(payment.outbox[0].status, event);
         }
+    }
+}
+
+/*
+ * A queue can lose what it has confirmed. Who asks for what the company has reported long ago has not heard of it: the
+ * event is sent once more, not more often than the company would be asked, and never beside a mark that stands.
+ */
+static void an_event_that_got_lost_is_told_to_who_asks_again(void **state)
+{
+    static const struct {
+        foodsvc_payment_change_e asks;
+        at_t                     at;
+        foodsvc_status_e         told;
+    } cases[] = {
+        { FOODSVC_PAYMENT_REQUESTED, { FOODSVC_PAY_PAID, false, true, false }, FOODSVC_PAYMENT_PAID },
+        { FOODSVC_PAYMENT_REQUESTED, { FOODSVC_PAY_FAILED, false, true, false }, FOODSVC_PAYMENT_FAILED },
+        { FOODSVC_PAYMENT_REQUESTED, { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_REIMBURSED },
+        { FOODSVC_PAYMENT_REIMBURSE, { FOODSVC_PAY_REIMBURSED, false, true, false }, FOODSVC_REIMBURSED },
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        foodsvc_payment_change_t change = ask(cases[i].asks);
+        foodsvc_payment_t        payment;
+
+        start(&payment, &cases[i].at);
+        payment.asked = NOW - WAIT + 1;
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
+        assert_int_equal(payment.noutbox, 0);
+        change.when++;
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_TELL);
+        assert_int_equal(payment.noutbox, 1);
+        assert_int_equal(payment.outbox[0].status, cases[i].told);
+        assert_true(payment.outbox[0].when == change.when);
+        assert_int_equal(payment.status, cases[i].at.status);
+        assert_int_equal(payment.attempt_by[0], '\0');
+        change.when += WAIT;                                        /* the mark is its: who relays it is late */
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
+        payment.noutbox = 0;
+        change.when--;
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
+        change.when++;
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_TELL);
+        payment.noutbox = 0;
+        change.callback_wait_ms = 0;
+        change.when += WAIT;
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
     }
 }
 
@@ -136,6 +206,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(callbacks),
         cmocka_unit_test(a_pending_callback_stores_its_transaction),
+        cmocka_unit_test(a_pending_callback_is_not_taken_for_the_open_refunds),
+        cmocka_unit_test(an_event_that_got_lost_is_told_to_who_asks_again),
         cmocka_unit_test(a_callback_without_an_id_keeps_the_one_there_is),
         cmocka_unit_test(each_callback_adds_its_mark),
         cmocka_unit_test(a_payment_is_told_however_often_refunds_were_refused),
