@@ -90,6 +90,9 @@ typedef struct {
 /* What the key that the request shows may do, FOODSVC_SCOPE_*; 0: none is shown, or a wrong one. Its hash is in
    ctx->client then. NGX_ERROR: no memory to tell. */
 ngx_int_t ngx_http_foodsvc_key_scopes(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t *scopes);
+/* Nobody asks for the keys that the request shows again, right or wrong, and their buffer lives as long as the
+   connection. */
+void ngx_http_foodsvc_key_wipe(ngx_http_request_t *r);
 /* SHA-256 of the parts, one behind the other, as hex digits. */
 ngx_int_t ngx_http_foodsvc_sha256(ngx_str_t parts[], ngx_uint_t n, char hex[2 * NGX_HTTP_FOODSVC_HASH + 1]);
 /* How often the request has this header; value: the first's. */

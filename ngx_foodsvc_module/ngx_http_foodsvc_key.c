@@ -8,6 +8,9 @@
 #include <openssl/evp.h>
 
 
+static ngx_table_elt_t *ngx_http_foodsvc_header_next(ngx_list_part_t **part, ngx_uint_t *i, const char *name);
+
+
 /* One per worker, started once: to look the algorithm up for each request costs more than the hash. */
 static EVP_MD_CTX  *ngx_http_foodsvc_digest;
 
@@ -34,33 +37,59 @@ ngx_http_foodsvc_key_done(void)
 }
 
 
+/* The next header of this name behind the i-th of the part; NULL: there is no more. */
+static ngx_table_elt_t *
+ngx_http_foodsvc_header_next(ngx_list_part_t **part, ngx_uint_t *i, const char *name)
+{
+    size_t            len = ngx_strlen(name);
+    ngx_table_elt_t  *h;
+
+    for ( ;; ) {
+        if (*i >= (*part)->nelts) {
+            if ((*part)->next == NULL) {
+                return NULL;
+            }
+
+            *part = (*part)->next;
+            *i = 0;
+            continue;
+        }
+
+        h = (ngx_table_elt_t *) (*part)->elts + (*i)++;
+
+        if (h->key.len == len && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0) {
+            return h;
+        }
+    }
+}
+
+
 ngx_uint_t
 ngx_http_foodsvc_header_in(ngx_http_request_t *r, const char *name, ngx_str_t *value)
 {
-    size_t            len;
-    ngx_uint_t        i, n;
-    ngx_list_part_t  *part;
+    ngx_uint_t        i = 0, n = 0;
+    ngx_list_part_t  *part = &r->headers_in.headers.part;
     ngx_table_elt_t  *h;
 
-    len = ngx_strlen(name);
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-    n = 0;
-
-    for (i = 0; /* void */ ; i++) {
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return n;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
+    while ((h = ngx_http_foodsvc_header_next(&part, &i, name)) != NULL) {
+        if (n++ == 0) {
+            *value = h->value;
         }
+    }
 
-        if (h[i].key.len == len && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0 && n++ == 0) {
-            *value = h[i].value;
-        }
+    return n;
+}
+
+
+void
+ngx_http_foodsvc_key_wipe(ngx_http_request_t *r)
+{
+    ngx_uint_t        i = 0;
+    ngx_list_part_t  *part = &r->headers_in.headers.part;
+    ngx_table_elt_t  *h;
+
+    while ((h = ngx_http_foodsvc_header_next(&part, &i, FOODSVC_API_KEY_HEADER)) != NULL) {
+        explicit_bzero(h->value.data, h->value.len);
     }
 }
 
@@ -117,9 +146,6 @@ ngx_http_foodsvc_key_scopes(ngx_http_foodsvc_ctx_t *ctx, ngx_uint_t *scopes)
     if (ngx_http_foodsvc_key_digest(&key, 1, hash) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    /* nobody asks for it again, and the buffer lives as long as the connection */
-    explicit_bzero(key.data, key.len);
 
     known = keys->elts;
 

@@ -12,6 +12,7 @@
 static ngx_int_t ngx_http_foodsvc_call_headers(ngx_http_foodsvc_call_t *call, ngx_http_request_t *sr);
 static ngx_int_t ngx_http_foodsvc_call_header(ngx_http_request_t *sr, const char *name, const char *lowcase,
     const char *value, size_t len);
+static void ngx_http_foodsvc_call_mark(struct sockaddr *sa, u_char *name);
 static ngx_int_t ngx_http_foodsvc_call_body(ngx_http_foodsvc_call_t *call, ngx_http_request_t *sr);
 
 
@@ -63,6 +64,11 @@ ngx_http_foodsvc_call_target(ngx_http_foodsvc_call_t *call, ngx_http_foodsvc_add
         }
 
         ngx_memcpy(target->addrs[i].sockaddr, &address->addrs[i].sockaddr, address->addrs[i].socklen);
+
+        if (url->tls) {
+            ngx_http_foodsvc_call_mark(target->addrs[i].sockaddr, (u_char *) url->host);
+        }
+
         ngx_memcpy(target->addrs[i].name.data, text, target->addrs[i].name.len);
     }
 
@@ -70,6 +76,26 @@ ngx_http_foodsvc_call_target(ngx_http_foodsvc_call_t *call, ngx_http_foodsvc_add
     target->next = 0;
 
     return NGX_OK;
+}
+
+
+/*
+ * The upstream's keepalive finds a connection by its address alone, and a certificate is checked when a connection
+ * begins: one that was checked for another name, at the same address, must not be found. So the name is made part of
+ * the address, where connect() does not look.
+ */
+static void
+ngx_http_foodsvc_call_mark(struct sockaddr *sa, u_char *name)
+{
+    size_t    len = ngx_strlen(name);
+    uint32_t  mark[2] = { ngx_murmur_hash2(name, len), ngx_crc32_long(name, len) };
+
+    if (sa->sa_family == AF_INET) {
+        ngx_memcpy(((struct sockaddr_in *) sa)->sin_zero, mark, sizeof(mark));
+
+    } else if (sa->sa_family == AF_INET6) {
+        ((struct sockaddr_in6 *) sa)->sin6_flowinfo = mark[0];
+    }
 }
 
 

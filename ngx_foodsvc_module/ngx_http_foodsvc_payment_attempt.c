@@ -40,7 +40,8 @@ ngx_http_foodsvc_payment_attempt(ngx_http_foodsvc_ctx_t *ctx, const foodsvc_paym
     flow->amount = payment->has_amount ? payment->amount : 0;
     flow->refunds = payment->reimburse_refused;
 
-    path = ngx_http_foodsvc_flow_format(ctx, FOODSVC_PATH_BILLING_FORMAT, flow->request.metadata.customer_id);
+    /* the customer whose order it is, whoever a later request names: it is their card */
+    path = ngx_http_foodsvc_flow_format(ctx, FOODSVC_PATH_BILLING_FORMAT, payment->metadata.customer_id);
     body = foodsvc_items_json(flow->request.items, flow->request.nitems, &len);
 
     ngx_http_foodsvc_flow_call(ctx, FOODSVC_CUSTOMER_SERVICE, path, body, len, ngx_http_foodsvc_payment_key(ctx),

@@ -46,6 +46,7 @@ ngx_http_foodsvc_handler(ngx_http_request_t *r)
     }
 
     route = ngx_http_foodsvc_route(ctx);
+    ngx_http_foodsvc_key_wipe(r);
 
     if (route == NULL || !route->body) {
         if (route) {

@@ -1,6 +1,7 @@
 """No card outlives its call in the memory of nginx's workers, and a process of ours that crashes leaves no core
 behind."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import signal
 import ssl
 import subprocess
 import threading
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -126,11 +128,20 @@ def test_nor_has_it_when_the_card_came_over_tls(system, partners):
 
 @KEPT
 def test_a_worker_that_is_idle_has_no_key_of_a_client_in_its_memory(system):
-    """One that it does not know, for the one that the tests have it shows to PaymentService itself."""
-    keys = {"right place": "Key" + "".join(random.choices("ABCDEFGHIJKLMNOP", k=40))}
+    """One that it does not know, for the one that the tests have it shows to PaymentService itself; also the second of
+    two, and one that nobody asked for."""
+    keys = {name: "Key" + "".join(random.choices("ABCDEFGHIJKLMNOP", k=40)) for name in ("first", "second", "needless")}
+    service = urllib.parse.urlsplit(os.environ["ORDER_URL"])
+    trusted = ssl.create_default_context(cafile=os.environ["CA_CERT"])
     for _ in range(8):
-        answer = system.order.get("/v1/orders", key=False, headers={"X-API-Key": keys["right place"]})
-        assert answer.status_code == 401
+        for path, shown, status in (("/v1/orders", ("first", "second"), 401), ("/health", ("needless",), 200)):
+            client = http.client.HTTPSConnection(service.hostname, service.port, context=trusted, timeout=10)
+            client.putrequest("GET", path)
+            for name in shown:
+                client.putheader("X-API-Key", keys[name])
+            client.endheaders()
+            assert client.getresponse().status == status
+            client.close()
     wait_for(lambda: forgotten(system, keys), 8, f"memory without the key: {found_in_workers(keys)}")
 
 
