@@ -258,7 +258,7 @@ CHAOS_BUILD = $(if $(BREAK),$(BUILD)/breakable,$(BUILD))
 .PHONY: chaos chaos-programs
 chaos-programs: build $(BUILD)/docs/state-machine
 	@:
-chaos: setup    ## break a running system and prove what is left of it: SEED=1 MINUTES=2 [RATE=60] [BREAK=NAME|list]
+chaos: setup    ## break a running system and prove what is left of it: SEED=1 MINUTES=2 [RATE=60] [BREAK=NAME|list|all]
 	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) $(PYTHON) t/chaos check
 	@$(if $(filter list,$(BREAK)),,+$(SUBMAKE) BREAKABLE=$(if $(BREAK),1) TOOLS=$(TOOLS) \
 	    BUILD=$(CHAOS_BUILD) chaos-programs)

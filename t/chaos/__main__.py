@@ -6,10 +6,12 @@ process of ours and every server (nemesis.py), in an order that follows from SEE
 touched until it has come to rest, and the checker judges (checker.py). The folder build/chaos/RUN keeps the clients'
 history, the timeline of faults, the logs, and the evidence of each violation.
 
-BREAK=NAME: a test build with one planted fault switched on, which has to be caught; BREAK=list prints the names.
+BREAK=NAME: a test build with one planted fault switched on, which has to be caught; BREAK=list prints the names,
+BREAK=all runs one after the other.
 
-Exit status: 0 nothing lost, duplicated or unexpected (BREAK: nothing found, so the fault was missed); 1 a violation
-(BREAK: the fault was caught); 2 wrongly asked; 3 the run itself failed."""
+Exit status: 0 nothing lost, duplicated or unexpected (BREAK: nothing found, so the fault was missed; BREAK=all: each was
+caught); 1 a violation (BREAK: the fault was caught; BREAK=all: one was missed); 2 wrongly asked; 3 the run itself
+failed."""
 
 import datetime
 import os
@@ -49,7 +51,7 @@ RULES = ["card.bill:close:0.04", "card.bill:drop:0.03", "card.bill:late=3:0.02",
 
 def usage(text):
     """Says what is wrong, and ends."""
-    print(f"chaos: {text}\nusage: make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]   (BREAK=list: the names)",
+    print(f"chaos: {text}\nusage: make chaos SEED=n MINUTES=m [RATE=n] [BREAK=NAME]   (BREAK=list: the names; all)",
           file=sys.stderr)
     raise SystemExit(2)
 
@@ -164,6 +166,19 @@ class Run:
             self.world.down()
 
 
+def run_all(seed, seconds, rate):
+    """Each planted fault in turn, and a line for each at the end. Returns the exit status."""
+    outcomes = {0: "MISSED", 1: "caught", 3: "the run failed"}
+    lines, worst = [], 0
+    for name in PLANTED:
+        start = time.monotonic()
+        status = Run(seed, seconds, rate, name).run()
+        lines.append(f"  {name:22}{outcomes[status]:16}{time.monotonic() - start:5.0f} s")
+        worst = max(worst, {0: 1, 1: 0}.get(status, status))
+    print("\n".join(["planted faults:", *lines]), flush=True)
+    return worst
+
+
 def end_once(number, _):
     """Make passes on what its group got already: a second signal must not end the cleaning up."""
     for other in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -181,7 +196,7 @@ def main():
         if not check:
             print("\n".join(PLANTED))
         return 0
-    if breaking and breaking not in PLANTED:
+    if breaking and breaking not in (*PLANTED, "all"):
         usage(f"BREAK={breaking}: there is no such fault; BREAK=list prints them")
     seed = number("SEED", 1, int, 0, 2 ** 63)
     minutes = number("MINUTES", MINUTES_BROKEN if breaking else MINUTES, float, 0.1, 24 * 60)
@@ -191,7 +206,8 @@ def main():
     for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(one, end_once)
     os.umask(0o077)
-    return Run(seed, int(minutes * 60), rate, breaking).run()
+    seconds = int(minutes * 60)
+    return run_all(seed, seconds, rate) if breaking == "all" else Run(seed, seconds, rate, breaking).run()
 
 
 if __name__ == "__main__":
