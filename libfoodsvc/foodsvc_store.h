@@ -9,7 +9,8 @@
  * _id, status, reimburse, transaction_id (payments). Each write also leaves a fresh random token in `rev` (an array of
  * int64, the last four writes' tokens, part of every filter). When the bulk's matched count is less than its length, or
  * its outcome is unknown, the documents are read again: a document that carries our token was written by us; another is
- * decided again, up to a few rounds, on its new state. So a result is never guessed.
+ * decided again, up to a few rounds, on its new state. So a result is never guessed. All reads see what a majority of
+ * the servers has (unless the URI says w=1, or another readConcernLevel), so no result is taken back by a failover.
  *
  * Claims. A change that leaves a debt (foodsvc_order_owes) may set claim {by, until} in the same write: for that long
  * the claimer alone does what is owed. Others see the claim and leave it; after `until` anybody takes it over. A claim

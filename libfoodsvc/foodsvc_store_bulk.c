@@ -20,7 +20,7 @@ static bool is_empty(const bson_t *reply, const char *key)
 
 /*
  * Marks the writes that the server names in writeErrors; returns how many. err: the first reason that isn't a duplicate
- * key.
+ * key. A duplicate of what a majority doesn't have yet has to be looked at: it may be taken back.
  */
 static size_t mark_errors(const bson_t *reply, foodsvc_store_outcome_e outcomes[], size_t n, char err[FOODSVC_ERR])
 {
@@ -28,6 +28,7 @@ static size_t mark_errors(const bson_t *reply, foodsvc_store_outcome_e outcomes[
     bson_error_t  error;
     int64_t       index;
     size_t        marked = 0;
+    bool          committed = is_empty(reply, "writeConcernErrors");
 
     if (!bson_iter_init_find(&iter, reply, "writeErrors") || !bson_iter_recurse(&iter, &list)) {
         return 0;
@@ -52,7 +53,7 @@ static size_t mark_errors(const bson_t *reply, foodsvc_store_outcome_e outcomes[
         }
         marked++;
         if (error.code == MONGOC_ERROR_DUPLICATE_KEY) {
-            outcomes[index] = FOODSVC_WRITE_DUPLICATE;
+            outcomes[index] = committed ? FOODSVC_WRITE_DUPLICATE : FOODSVC_WRITE_LOOK;
             continue;
         }
         switch (foodsvc_store_error(&error, true, err[0] == '\0' ? err : NULL)) {

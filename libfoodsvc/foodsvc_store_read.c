@@ -58,7 +58,7 @@ bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const 
     return bson_append_array_end(to, &array) && ok;
 }
 
-static bool append_open_ids(bson_t *filter, const foodsvc_store_job_t *job, bool *majority)
+static bool append_open_ids(bson_t *filter, const foodsvc_store_job_t *job)
 {
     bson_t       in, ids;
     char         text[16];
@@ -72,32 +72,22 @@ static bool append_open_ids(bson_t *filter, const foodsvc_store_job_t *job, bool
         if (job->groups[i].open) {
             bson_uint32_to_string(n++, &key, text, sizeof(text));
             ok = BSON_APPEND_UTF8(&ids, key, job->groups[i].id);
-            *majority = *majority || job->groups[i].maybe;
         }
     }
     return ok && bson_append_array_end(&in, &ids) && bson_append_document_end(filter, &in);
 }
 
-static bool append_read_opts(bson_t *opts, const foodsvc_store_job_t *job, bool majority)
+static bool append_read_opts(bson_t *opts, const foodsvc_store_job_t *job)
 {
-    mongoc_read_concern_t  *concern;
-    bson_t                  fields;
-    const char             *field = job->kind->field;
-    bool                    ok;
+    bson_t       fields;
+    const char  *field = job->kind->field;
 
-    ok = BSON_APPEND_INT32(opts, "batchSize", FOODSVC_STORE_BATCH + 1)
+    return BSON_APPEND_INT32(opts, "batchSize", FOODSVC_STORE_BATCH + 1)
         && BSON_APPEND_INT64(opts, "maxTimeMS", job->call.store->read_ms)
         && (field == NULL || (BSON_APPEND_DOCUMENT_BEGIN(opts, "projection", &fields)
                               && BSON_APPEND_INT32(&fields, FOODSVC_STORE_REV, 1)
                               && (strcmp(field, FOODSVC_STORE_REV) == 0 || BSON_APPEND_INT32(&fields, field, 1))
                               && bson_append_document_end(opts, &fields)));
-    if (ok && majority) {
-        concern = mongoc_read_concern_new();
-        mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
-        ok = mongoc_read_concern_append(concern, opts);
-        mongoc_read_concern_destroy(concern);
-    }
-    return ok;
 }
 
 /* NULL: the question could not be put. Asked in part, "not found" would be no answer. */
@@ -105,9 +95,8 @@ static mongoc_cursor_t *open_cursor(foodsvc_store_job_t *job)
 {
     mongoc_cursor_t  *cursor = NULL;
     bson_t            filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
-    bool              majority = false;
 
-    if (append_open_ids(&filter, job, &majority) && append_read_opts(&opts, job, majority)) {
+    if (append_open_ids(&filter, job) && append_read_opts(&opts, job)) {
         cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
     }
     bson_destroy(&filter);

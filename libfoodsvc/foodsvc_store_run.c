@@ -9,15 +9,25 @@
  *   all matched          every group is done
  *   none matched         the next round reads and decides again, on the new state
  *   some matched         the same, but which ones shows only in the documents: one that carries our rev is done
- *   no answer, or no     the same, and the read asks for what a majority has. The group stays `maybe`: the write may
- *   majority yet         still come through later. That does no harm: its filter holds the state that it was decided
- *                        on, so either it wins against the next attempt, whose filter then misses and whose read finds
- *                        our rev, or it misses itself
+ *   no answer, or no     the same. The group stays `maybe`: the write may still come through later. That does no harm:
+ *   majority yet         its filter holds the state that it was decided on, so either it wins against the next attempt,
+ *                        whose filter then misses and whose read finds our rev, or it misses itself
  *   not the primary      the next round, on the new one
  *   nothing was sent     UNAVAILABLE, or UNKNOWN when an earlier write of this group got no answer
  *
  * So a result is read or acknowledged, never guessed; UNKNOWN means that the looking failed too. Rounds end with the
  * call's deadline, and a short random pause keeps those apart that fight for one document.
+ *
+ * What is decided on is what a majority of the servers has (readConcern majority, by foodsvc_store_uri.c). A primary
+ * without a majority goes on taking writes, which the next primary need not have. A decision that writes would find out
+ * by its own write; but one that writes nothing, since all is done already, would be acknowledged at once, on a state
+ * that is taken back with nobody left who asks again.
+ *
+ * Our own acknowledged writes are in what is read, for the server acknowledges a write when its majority reads see it.
+ * Others' may be on the primary alone for a while: then our filter misses. The server waits for the write concern after
+ * a miss or a duplicate key, too: it answers when a majority has all that the primary had, so that the next round
+ * reads what this one missed on, or else that there is no majority yet. So a majority that lags costs a round, not all
+ * of them.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,8 @@
  * The MongoDB URI: what is refused, and the defaults of what it doesn't set.
  *
  *   w=majority, journal=true
+ *   readConcernLevel=majority, unless w=1: foodsvc_store_run.c says why. With w=1 a majority may have what was
+ *   acknowledged later only, and reads would not see their own writes
  *   serverSelectionTimeoutMS, connectTimeoutMS, waitQueueTimeoutMS = timeout
  *   socketTimeoutMS = 2 * timeout
  *   wtimeoutMS = 1.5 * timeout: below the socket's, so that the server's word comes before the silence
@@ -117,6 +119,25 @@ static bool default_write_concern(mongoc_uri_t *uri, unsigned timeout_ms)
     return true;
 }
 
+/* Of the write concern as it is by now. */
+static bool default_read_concern(mongoc_uri_t *uri)
+{
+    mongoc_read_concern_t *concern;
+
+    if (mongoc_read_concern_get_level(mongoc_uri_get_read_concern(uri)) != NULL
+        || mongoc_write_concern_get_w(mongoc_uri_get_write_concern(uri)) == 1) {
+        return true;
+    }
+    concern = mongoc_read_concern_new();
+    if (concern == NULL) {
+        return false;
+    }
+    mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+    mongoc_uri_set_read_concern(uri, concern);
+    mongoc_read_concern_destroy(concern);
+    return true;
+}
+
 bool foodsvc_store_uri_defaults(mongoc_uri_t *uri, unsigned timeout_ms)
 {
     mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
@@ -135,5 +156,6 @@ bool foodsvc_store_uri_defaults(mongoc_uri_t *uri, unsigned timeout_ms)
         && (has_option(uri, MONGOC_URI_RETRYREADS)
             || mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, false))
         && (has_option(uri, MONGOC_URI_APPNAME) || mongoc_uri_set_appname(uri, "foodsvc"))
-        && default_write_concern(uri, timeout_ms);
+        && default_write_concern(uri, timeout_ms)
+        && default_read_concern(uri);
 }

@@ -1,6 +1,7 @@
 /* The store's frame: URIs and their secrets, a server that isn't there, ping, indexes, service_urls. */
 #include <signal.h>
 #include "store.h"
+#include "foodsvc_store_int.h"
 
 static foodsvc_store_t *store;
 
@@ -41,6 +42,31 @@ static void test_uris(void **state)
         assert_null(strstr(err, "s3cr3t"));
     }
     assert_false(foodsvc_store_uri_check(NULL, err));
+}
+
+/* Reads see what a majority has when writes wait for it, unless the URI says what they see. */
+static void test_uri_read_concern(void **state)
+{
+    static const struct { const char *uri, *level; } uris[] = {
+        { "mongodb://a,b,c/?replicaSet=rs0", "majority" }, { "mongodb://a/?w=majority", "majority" },
+        { "mongodb://a/?w=2", "majority" }, { "mongodb://a/?w=everywhere", "majority" },
+        { "mongodb://a/?w=1", NULL }, { "mongodb://a/?w=1&readConcernLevel=majority", "majority" },
+        { "mongodb://a/?readConcernLevel=local", "local" }
+    };
+    const char    *level;
+    char           err[FOODSVC_ERR];
+    mongoc_uri_t  *uri;
+    size_t         i;
+
+    for (i = 0; i < COUNT(uris); i++) {
+        uri = foodsvc_store_uri(uris[i].uri, err);
+        assert_non_null(uri);
+        assert_true(foodsvc_store_uri_defaults(uri, 1000));
+        level = mongoc_read_concern_get_level(mongoc_uri_get_read_concern(uri));
+        assert_int_equal(level == NULL, uris[i].level == NULL);
+        assert_string_equal(level != NULL ? level : "", uris[i].level != NULL ? uris[i].level : "");
+        mongoc_uri_destroy(uri);
+    }
 }
 
 static void test_open_refuses(void **state)
@@ -178,9 +204,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uris), cmocka_unit_test(test_open_refuses), cmocka_unit_test(test_no_server),
-        cmocka_unit_test(test_ping_and_prepare), cmocka_unit_test(test_signals_stay), cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_names)
+        cmocka_unit_test(test_uris), cmocka_unit_test(test_uri_read_concern), cmocka_unit_test(test_open_refuses),
+        cmocka_unit_test(test_no_server), cmocka_unit_test(test_ping_and_prepare), cmocka_unit_test(test_signals_stay),
+        cmocka_unit_test(test_urls), cmocka_unit_test(test_names)
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
