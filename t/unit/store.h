@@ -43,6 +43,19 @@ static inline foodsvc_store_t *open_store(const char *uri, unsigned timeout_ms, 
 
 /* --- raw documents --- */
 
+/* A client whose writes the store sees at once: it reads what a majority has. */
+static inline mongoc_client_t *raw_client(void)
+{
+    mongoc_client_t         *client = mongoc_client_new(mongo_url());
+    mongoc_write_concern_t  *majority = mongoc_write_concern_new();
+
+    assert_non_null(client);
+    mongoc_write_concern_set_w(majority, MONGOC_WRITE_CONCERN_W_MAJORITY);
+    mongoc_client_set_write_concern(client, majority);
+    mongoc_write_concern_destroy(majority);
+    return client;
+}
+
 static inline void raw(const char *collection, const char *json, const char *id, bson_t *out)
 {
     static mongoc_client_t  *client;
@@ -53,8 +66,7 @@ static inline void raw(const char *collection, const char *json, const char *id,
     bson_error_t             error;
 
     if (client == NULL) {
-        client = mongoc_client_new(mongo_url());
-        assert_non_null(client);
+        client = raw_client();
     }
     coll = mongoc_client_get_collection(client, FOODSVC_DB, collection);
     filter = BCON_NEW("_id", BCON_UTF8(id));
