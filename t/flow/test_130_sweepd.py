@@ -296,6 +296,29 @@ def test_a_charge_of_a_failed_order_that_is_not_reported_on_is_found_and_given_b
     system.wait_status(order_id, "reimbursed")
 
 
+def lose(system, order_id, status):
+    """The card company reports; the event is confirmed, and then the queue loses it. That was ten minutes ago."""
+    make("stop-orderd")
+    try:
+        assert system.callback(order_id, status).status_code == 201
+        wait_for(lambda: "outbox" not in system.db.payments.find_one({"_id": order_id}), what="the mark's end")
+        system.queue.take_where("OrderService", lambda body, _: order_id.encode() in body)
+    finally:
+        make("start-orderd")
+    when = now() - datetime.timedelta(minutes=10)
+    system.db.payments.update_one({"_id": order_id}, {"$set": {"asked": when, "created": when}})
+
+
+def test_a_payment_whose_event_got_lost_is_told_of_again(system, partners, sweepd):
+    order = system.place()
+    lose(system, order["id"], "paymentPaid")
+    assert system.doc(order["id"])["status"] == "created"
+    sweepd("--age-callback=1s")
+    system.wait_status(order["id"], "deliveryScheduled", 20)
+    assert len(partners.calls_of("bill", order["id"])) == 1
+    assert system.history(order["id"]) == ["paymentPaid", "deliveryScheduled"]
+
+
 def test_stored_events_are_relayed_once_and_in_their_order(system, sweepd):
     receiver, order_id, marks = f"Receiver-{uuid.uuid4()}", str(uuid.uuid4()), [str(uuid.uuid4()) for _ in range(2)]
     when = now() - datetime.timedelta(seconds=30)
