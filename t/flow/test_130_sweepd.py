@@ -97,8 +97,9 @@ def test_an_order_that_a_killed_nginx_left_is_billed_once(system, partners, swee
     assert partners.calls_of("bill", order["_id"]) == []
     one = sweepd()
     wait_for(lambda: partners.calls_of("bill", order["_id"]), 20, "the bill")
-    wait_for(lambda: one.lines("repaired an order", order["_id"]), what="the log")
-    assert "did=payment" in one.lines("repaired an order", order["_id"])[0]
+    wait_for(lambda: one.lines("asked for what an order waits for", order["_id"]), what="the log")
+    assert "of=payment is=created" in one.lines("asked for what an order waits for", order["_id"])[0]
+    assert one.lines("repaired an order", order["_id"]) == []       # it stands where it stood
     time.sleep(0.5)                     # several sweeps: it has been asked for, and waits for the card company
     assert len(partners.calls_of("bill", order["_id"])) == 1
 
@@ -394,7 +395,7 @@ def test_a_callback_without_rabbitmq_and_without_its_nginx(system, sweepd, partn
     make("kill-nginx")
     make("start-nginx")
     one = sweepd()
-    wait_for(lambda: one.lines("repaired an order", order["id"]), what="the payment's request")     # and then it waits
+    wait_for(lambda: one.lines("asked for what an order waits for", order["id"]), what="the request")
     make("start-rabbit")
     system.wait_status(order["id"], "deliveryScheduled", 15)
     assert one.lines("relayed an event", order["id"])
@@ -425,7 +426,7 @@ def test_orders_of_the_original_are_found_and_ancient_ones_left(system, partners
 def test_an_order_that_moved_on_does_not_wait_for_what_was_asked_before(system, sweepd, without_orderd):
     order = system.place()
     one = sweepd()
-    wait_for(lambda: one.lines("repaired an order", order["id"]), what="the payment's request")     # again in 30 s
+    wait_for(lambda: one.lines("asked for what an order waits for", order["id"]), what="it")    # in 30 s
     system.db.orders.update_one({"_id": order["id"]}, {
         "$set": {"status": "paymentPaid"}, "$push": {"updated": {"status": "paymentPaid", "when": now()}}})
     system.wait_status(order["id"], "deliveryScheduled", 10)

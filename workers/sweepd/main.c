@@ -39,9 +39,10 @@ static void log_stats(sweepd_t *sweepd, bool now)
     }
     sweepd->logged = *stats;
     sweepd->stats_next = foodsvc_time_monotonic() + sweepd->conf.servers.stats;
-    worker_log(WORKER_LOG_INFO, "so far", worker_int("repaired", stats->repaired), worker_int("calls", stats->calls),
-               worker_int("later", stats->later), worker_int("refused", stats->refused),
-               worker_int("busy", stats->busy), worker_int("relayed", stats->relayed));
+    worker_log(WORKER_LOG_INFO, "so far", worker_int("repaired", stats->repaired), worker_int("asked", stats->asked),
+               worker_int("calls", stats->calls), worker_int("later", stats->later),
+               worker_int("refused", stats->refused), worker_int("busy", stats->busy),
+               worker_int("relayed", stats->relayed));
 }
 
 

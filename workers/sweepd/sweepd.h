@@ -64,7 +64,8 @@ typedef struct work_s {
     char              id[FOODSVC_UUID_TEXT + 1];
     foodsvc_status_e  status;           /* as it was found */
     int64_t           since;            /* ms: it stood since then */
-    unsigned          did;              /* debts that were done */
+    unsigned          did;              /* debts that were done, or asked for */
+    bool              paid_again;       /* its refund had been asked for before */
     struct work_s    *next;             /* of all */
     struct work_s    *ready_next;       /* of those with a change to store */
     struct sweepd_s  *sweepd;
@@ -79,7 +80,7 @@ typedef struct {
 typedef struct relay_s relay_t;
 
 typedef struct {
-    uint64_t repaired, calls, later, refused, busy, relayed;
+    uint64_t repaired, asked, calls, later, refused, busy, relayed;
 } sweepd_stats_t;
 
 typedef struct sweepd_s {

@@ -72,14 +72,30 @@ static const char *debts_text(unsigned debts, char text[128])
 }
 
 
+/*
+ * Debts that are done with. One that was asked for and stays owed until an event comes is not; nor is a refund that had
+ * been asked for before.
+ */
+static unsigned repaired(const work_t *work, unsigned owes)
+{
+    return work->did & ~(owes | (work->paid_again ? FOODSVC_OWES_REIMBURSEMENT : FOODSVC_OWES_NOTHING));
+}
+
+
 static void log_end(const work_t *work, unsigned owes)
 {
+    unsigned  done = repaired(work, owes), asked = work->did & ~done;
     int64_t  stood = foodsvc_time_now() - work->since;
     char     did[128], left[128];
 
-    if (work->did) {
+    if (asked) {
+        worker_log(WORKER_LOG_INFO, "asked for what an order waits for", worker_text("order", work->id),
+                   worker_text("of", debts_text(asked, did)),
+                   worker_text("is", foodsvc_status_name(work->serve.order->status)), worker_int("stood_ms", stood));
+    }
+    if (done) {
         worker_log(WORKER_LOG_INFO, "repaired an order", worker_text("order", work->id),
-                   worker_text("did", debts_text(work->did, did)),
+                   worker_text("did", debts_text(done, did)),
                    worker_text("was", foodsvc_status_name(work->status)),
                    worker_text("is", foodsvc_status_name(work->serve.order->status)), worker_int("stood_ms", stood));
     }
@@ -119,7 +135,8 @@ static void serve_end(serve_t *serve)
     int          state = serve->order->status;
 
     log_end(work, owes);
-    sweepd->stats.repaired += work->did != 0;
+    sweepd->stats.repaired += repaired(work, owes) != 0;
+    sweepd->stats.asked += (work->did & ~repaired(work, owes)) != 0;
     switch (serve->rc) {
     case SERVE_LATER:
         sweepd->stats.later++;
@@ -174,6 +191,7 @@ bool work_begin(sweepd_t *sweepd, const char *id, foodsvc_status_e status, int64
     work->sweepd = sweepd;
     work->serve.owner = &owner;
     work->serve.owed = sweepd->servers.owed;
+    work->paid_again = paid_again;
     if (paid_again) {
         serve_change(&work->serve, &paid);
     } else {
