@@ -320,6 +320,76 @@ def test_a_payment_whose_event_got_lost_is_told_of_again(system, partners, sweep
     assert system.history(order["id"]) == ["paymentPaid", "deliveryScheduled"]
 
 
+def cancelled(system):
+    """A paid order, cancelled, whose refund the card company has taken."""
+    order = system.paid()
+    assert system.order.post(f"/v1/orders/{order['id']}/cancel").status_code == 202
+    wait_for(lambda: set(system.doc(order["id"]).get("settled", [])) == {"deliveryCancel", "reimbursement"}
+             and "claim" not in system.doc(order["id"]), what="settled")
+    wait_for(lambda: system.db.payments.find_one({"_id": order["id"]}).get("reimburse_taken"), what="taken")
+    return order["id"]
+
+
+def test_a_refund_whose_event_got_lost_is_told_of_again(system, partners, sweepd):
+    """By whichever of two; and a refund that is not overdue, or may not be asked for, is left alone meanwhile."""
+    soon, stale, order_id = cancelled(system), cancelled(system), cancelled(system)
+    system.db.payments.update_one({"_id": stale}, {"$set": {"ask_until": now() - datetime.timedelta(hours=1)}})
+    lose(system, order_id, "reimbursed")
+    assert system.doc(order_id)["status"] == "orderCancelled"
+    system.db.orders.update_many({"_id": {"$in": [soon, stale, order_id]}},
+                                 {"$set": {"updated.$[].when": now() - datetime.timedelta(days=3)}})
+    both = [sweepd("--age-callback=1m"), sweepd("--age-callback=1m")]
+    system.wait_status(order_id, "reimbursed", 20)
+    system.wait_status(stored(system, "paymentPaid"), "deliveryScheduled", 20)      # sweeps go on
+    assert system.history(order_id)[-2:] == ["orderCancelled", "reimbursed"]
+    assert [len(partners.calls_of("reimburse", one)) for one in (soon, stale, order_id)] == [1, 1, 1]
+    for one in both:
+        assert len(one.lines("an order has not heard of its refund, PaymentService is asked again", order_id)) <= 1
+        assert one.lines("repaired an order", order_id) == []
+        assert [one.lines(" asked", other) for other in (soon, stale)] == [[], []]
+    assert all(system.doc(one)["settled"] == ["deliveryCancel", "reimbursement"] for one in (soon, stale))
+
+
+def test_an_order_that_does_not_hear_is_told_less_and_less(system, partners, sweepd, without_orderd):
+    """Its event waits for an orderd that is away; the next look is a minute away."""
+    make("start-orderd")
+    order_id = cancelled(system)
+    lose(system, order_id, "reimbursed")
+    system.db.orders.update_one({"_id": order_id}, {"$set": {"updated.$[].when": now() - datetime.timedelta(hours=1)}})
+    make("stop-orderd")
+    one = sweepd("--age-callback=1m")
+    said = "an order has not heard of its refund, PaymentService is asked again"
+    wait_for(lambda: one.lines(said, order_id), what="the question")
+    wait_for(lambda: one.lines("asked for what an order waits for", order_id), what="the answer")
+    assert "of=reimbursement" in one.lines("asked for what an order waits for", order_id)[0]
+    time.sleep(2.0)                     # two walks and more
+    assert len(one.lines(said, order_id)) == 1 and len(partners.calls_of("reimburse", order_id)) == 1
+    events = []
+    while (message := system.queue.take("OrderService")) is not None:
+        events += [message] if order_id.encode() in message[0] else []
+    assert len(events) == 1
+    system.db.orders.delete_one({"_id": order_id})
+
+
+def test_a_refused_refund_whose_event_got_lost_is_asked_for_anew(system, partners, sweepd):
+    order_id = cancelled(system)
+    transaction = system.db.payments.find_one({"_id": order_id})["transaction_id"]
+    make("stop-orderd")
+    try:
+        assert system.callback(order_id, "paymentFailed", str(uuid.UUID(bytes=bytes(transaction)))).status_code == 201
+        system.queue.take_where("OrderService", lambda body, _: order_id.encode() in body)
+        wait_for(lambda: "outbox" not in system.db.payments.find_one({"_id": order_id}), what="the mark's end")
+    finally:
+        make("start-orderd")
+    when = now() - datetime.timedelta(minutes=10)
+    system.db.payments.update_one({"_id": order_id}, {"$set": {"asked": when, "created": when}})
+    sweepd("--age-callback=1s")
+    wait_for(lambda: len(partners.calls_of("reimburse", order_id)) == 2, what="the second refund")
+    assert len({call.headers["Idempotency-Key"] for call in partners.calls_of("reimburse", order_id)}) == 2
+    assert system.callback(order_id, "reimbursed").status_code == 201
+    system.wait_status(order_id, "reimbursed")
+
+
 def test_stored_events_are_relayed_once_and_in_their_order(system, sweepd):
     receiver, order_id, marks = f"Receiver-{uuid.uuid4()}", str(uuid.uuid4()), [str(uuid.uuid4()) for _ in range(2)]
     when = now() - datetime.timedelta(seconds=30)

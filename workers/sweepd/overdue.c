@@ -4,17 +4,18 @@
  * again makes it ask the company again, with the same idempotency key: the callback comes again, or the charge or
  * refund is made at last.
  *
- * The order may owe nothing by then. One whose refund was asked for waits for the callback alone: it is told that it is
- * still paid, and owes the refund again. One that failed because its payment's outcome was unclear may have been
- * charged: its payment is asked for again, without a claim, for PaymentService lets one attempt at a time through; what
- * was charged is then reported, and given back. What is stale (foodsvc_payment.h) nobody may ask for: that is logged,
- * at growing distances. An order at `created` owes its payment anyway (sweep.c). A payment whose order was deleted
- * can't be asked for; foodctl stuck shows it. Those that stay pending for good must not hide the others: looks go on
- * page by page, one in each interval, up to the end.
+ * The order may owe nothing by then (foodsvc_overdue.h). One whose refund was asked for waits for the callback alone:
+ * it is told that it is still paid, and owes the refund again. One that failed because its payment's outcome was
+ * unclear may have been charged: its payment is asked for again, without a claim, for PaymentService lets one attempt
+ * at a time through; what was charged is then reported, and given back. What is stale (foodsvc_payment.h) nobody may
+ * ask for: that is logged, at growing distances. An order at `created` owes its payment anyway (sweep.c). A payment
+ * whose order was deleted can't be asked for; foodctl stuck shows it. Those that stay pending for good must not hide
+ * the others: looks go on page by page, one in each interval, up to the end.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "foodsvc_overdue.h"
 #include "foodsvc_time.h"
 #include "sweepd.h"
 #include "worker_log.h"
@@ -47,9 +48,10 @@ static void report_stale(sweepd_t *sweepd, const foodsvc_payment_t *payment)
 
 static void ask_again(sweepd_t *sweepd, const foodsvc_payment_t *payment, const foodsvc_order_t *order)
 {
-    char  *id;
+    foodsvc_overdue_e   needs = foodsvc_overdue(payment, order, foodsvc_time_now(), sweepd->conf.age_callback);
+    char               *id;
 
-    if (work_exists(sweepd, payment->id) || (!payment->reimburse && order->status == FOODSVC_CREATED)) {
+    if (work_exists(sweepd, payment->id) || (needs != FOODSVC_OVERDUE_REFUND && needs != FOODSVC_OVERDUE_CHARGE)) {
         return;
     }
     worker_log(WORKER_LOG_WARN, "the card company has not reported, it is asked again",
@@ -57,7 +59,7 @@ static void ask_again(sweepd_t *sweepd, const foodsvc_payment_t *payment, const 
                worker_text("of", payment->reimburse ? "reimbursement" : "payment"),
                worker_text("is", foodsvc_status_name(order->status)),
                worker_int("stood_ms", foodsvc_time_now() - payment->asked));
-    if (payment->reimburse) {
+    if (needs == FOODSVC_OVERDUE_REFUND) {
         work_begin(sweepd, payment->id, order->status, payment->asked, true);
         return;
     }
@@ -68,22 +70,17 @@ static void ask_again(sweepd_t *sweepd, const foodsvc_payment_t *payment, const 
 }
 
 
-static bool is_old(int64_t when, int64_t before)
+static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due)
 {
-    return when < before || foodsvc_time_is_ahead(when, foodsvc_time_now());
-}
-
-
-static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due, int64_t before)
-{
+    int64_t                   now = foodsvc_time_now();
     foodsvc_store_order_op_t  ops[SWEEPD_PAGE], *list[SWEEPD_PAGE];
     const foodsvc_payment_t  *payments[SWEEPD_PAGE];
     size_t                    n = 0;
 
     for (size_t i = 0; i < due->npayments; i++) {
-        if (foodsvc_payment_stale(due->payments[i], foodsvc_time_now())) {
+        if (foodsvc_payment_stale(due->payments[i], now)) {
             report_stale(sweepd, due->payments[i]);
-        } else if (is_old(due->payments[i]->asked, before) && is_old(due->payments[i]->created, before)) {
+        } else if (foodsvc_payment_overdue(due->payments[i], now, sweepd->conf.age_callback)) {
             payments[n] = due->payments[i];
             ops[n] = (foodsvc_store_order_op_t) { .id = payments[n]->id };
             list[n] = &ops[n];
@@ -113,7 +110,7 @@ static void look(sweepd_t *sweepd, bool ahead)
     worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
     if (due.rc == FOODSVC_STORE_OK) {
         patience_report(&sweepd->patience, "payment", due.bad, due.nbad);
-        look_at(sweepd, &due, before);
+        look_at(sweepd, &due);
         foodsvc_store_due_clear(&due);
         sweepd->overdue_after[ahead] = due.next;
         if (due.next != 0) {

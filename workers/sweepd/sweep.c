@@ -3,8 +3,8 @@
  * index; for a status it ends when there are no more, or after PAGES; all of it, when as many orders are being served
  * as may be. The next sweep goes on there, in the status and between them, so that many orders that have to wait, or
  * whose partner is slow, don't hide the others. A turn of their own have the orders that carry no owes_since, a page of
- * one status at a time: another implementation wrote them, or they owe nothing; and so have those whose owes_since lies
- * ahead, since a clock was wrong.
+ * one status at a time: another implementation wrote them, or they owe nothing, as far as they have heard (untold.c);
+ * and so have those whose owes_since lies ahead, since a clock was wrong.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +50,12 @@ static void consider(sweepd_t *sweepd, const foodsvc_order_t *order, bool foreig
     unsigned  owes = foodsvc_order_owes(order);
     int64_t   now = foodsvc_time_now(), stood = now - foodsvc_order_since(order);
 
+    if (foreign && owes == FOODSVC_OWES_NOTHING) {
+        untold_consider(sweepd, order);
+        return;
+    }
     if ((stood < sweepd->conf.age[order->status] && !foodsvc_time_is_ahead(foodsvc_order_since(order), now))
-        || (foreign && (owes == FOODSVC_OWES_NOTHING || stood > sweepd->conf.foreign))
+        || (foreign && stood > sweepd->conf.foreign)
         || work_exists(sweepd, order->id) || patience_left(&sweepd->patience, order->id, order->status) > 0)
     {
         return;
@@ -179,7 +183,7 @@ void sweep_run(sweepd_t *sweepd)
         return;
     }
     sweepd->full = sweepd->away = sweepd->progress = false;
-    sweepd->probed = 0;
+    sweepd->probed = sweepd->looks = 0;
     sweepd->last = foodsvc_time_monotonic();
     for (int i = 0; i < TURNS && room(sweepd) && worker_store_wait(&sweepd->servers) == 0; i++) {
         if (sweepd->turn == TURN_FOREIGN) {

@@ -4,6 +4,7 @@
  *
  *   sweep.c    asks MongoDB, status by status, for orders that have owed something for longer than their state's age
  *   overdue.c  asks it for payments that the card company never reported on
+ *   untold.c   finds orders that have not heard how their refund ended
  *   work.c     serves them (serve.h), a bounded number at a time: claim, call, store, cache
  *   relay.c    publishes the events whose outbox mark in a payment is still there
  *   patience.c who has been tried in vain, and when it may be tried again
@@ -51,6 +52,7 @@ typedef struct {
 #define PATIENCE_EVENT  (-1)
 #define PATIENCE_PAYMENT  (-2)
 #define PATIENCE_BAD    (-3)        /* a document that can't be read */
+#define PATIENCE_UNTOLD (-4)        /* an order whose refund was asked for, and who has not heard of its end */
 #define REPORT_FIRST    60000       /* ms between two lines about what only a person can mend, first and at most */
 #define REPORT_LAST     86400000
 
@@ -100,6 +102,7 @@ typedef struct sweepd_s {
     int               turn;             /* the status that the next sweep begins with, or one of the walks */
     bson_t           *places[FOODSVC_STATUS_COUNT];     /* where a sweep goes on that did not get to the end */
     walk_t            foreign, ahead;   /* orders of others; those that a wrong clock has written */
+    unsigned          looks;            /* payments that it has read for such orders */
     int64_t           overdue_next;     /* monotonic: the next look at overdue payments */
     int64_t           overdue_after[2]; /* where it begins: those of old, those of a wrong clock */
 
@@ -145,6 +148,10 @@ void works_free(sweepd_t *sweepd);
 int64_t sweep_wait(const sweepd_t *sweepd);
 void sweep_run(sweepd_t *sweepd);
 void sweep_free(sweepd_t *sweepd);
+
+/* --- untold.c --- */
+/* An order that owes nothing and carries no owes_since. */
+void untold_consider(sweepd_t *sweepd, const foodsvc_order_t *order);
 
 /* --- overdue.c --- */
 /* Once in a quarter of age_callback. */
