@@ -1,23 +1,19 @@
 /*
- * order repair and order refund.
+ * order repair, and what it shares with order refund (ctl_refund.c).
  *
  * A repair does what one order owes, now, as orderd and sweepd do: under the order's claim, a conditional write
  * that one of all takes; one debt after the other (serve.h, owed.h); each answer stored before the next call, and the
- * cache refreshed. Then it sends the events of its payment that were stored and not sent. Each call has an idempotency
- * key and each event its message_id, so a repair costs nothing twice, and nothing when foodctl is killed in the middle:
- * its claim ends by itself.
- *
- * A refund is a cancel that the customer could not make any more, and the same repair after it. It is stored under the
- * claim, so that no call to KitchenService is on its way meanwhile; an order that owes nothing needs no claim, for then
- * there is nothing to call. From there on the order is any cancelled one: what foodctl does not come to, sweepd does.
+ * cache refreshed. When the order owes nothing, and its payment waits for a report or an event that is overdue, it asks
+ * for that (ctl_overdue.c). Then it sends the events of its payment that were stored and not sent. Each call has an
+ * idempotency key and each event its message_id, so a repair costs nothing twice, and nothing when foodctl is killed in
+ * the middle: its claim ends by itself.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "ctl_store.h"
+#include "ctl_repair.h"
 #include "foodsvc_names.h"
 #include "foodsvc_time.h"
-#include "serve.h"
 #include "worker_allow.h"
 #include "worker_log.h"
 
@@ -25,20 +21,6 @@
 #define CTL_REPAIR_CALL     10000       /* ms that a partner may take */
 #define CTL_REPAIR_STORE    15000       /* ms that MongoDB may be away when there is an answer to store */
 #define CTL_REPAIR_AGAIN    250         /* ms between looks at what another process holds */
-
-typedef struct {
-    const ctl_t     *ctl;
-    foodsvc_store_t *store;
-    worker_cache_t  *cache;
-    worker_urls_t   *urls;
-    worker_http_t   *http;
-    owed_t          *owed;
-    foodsvc_allow_t  allow;
-    serve_t          serve;
-    bool             ended, uncached, given_up;
-    char             id[FOODSVC_UUID_TEXT + 1], token[FOODSVC_UUID_TEXT + 1];
-    json_t          *did, *relayed;
-} ctl_repair_t;
 
 /* --- serving --- */
 
@@ -84,7 +66,7 @@ ctl_repair_called(serve_t *serve, const owed_result_t *result)
 
 static const serve_owner_t ctl_repair_owner = { ctl_repair_ready, ctl_repair_end, ctl_repair_called };
 
-static void
+void
 ctl_repair_pause(void)
 {
     nanosleep(&(struct timespec) { 0, CTL_REPAIR_AGAIN * 1000000L }, NULL);
@@ -100,8 +82,7 @@ ctl_repair_store_failed(const ctl_repair_t *repair, foodsvc_store_rc_e rc, const
     return ctl_store_failed(repair->ctl, rc, err);
 }
 
-/* Stores the change that is ready, and takes the claim with it. CTL_OK, or told. */
-static int
+int
 ctl_repair_stored(ctl_repair_t *repair)
 {
     int64_t                    deadline = foodsvc_time_monotonic() + CTL_REPAIR_STORE;
@@ -126,7 +107,7 @@ ctl_repair_stored(ctl_repair_t *repair)
     return CTL_OK;
 }
 
-static int
+int
 ctl_repair_busy(const ctl_repair_t *repair)
 {
     char until[FOODSVC_TIME_TEXT + 1];
@@ -136,7 +117,7 @@ ctl_repair_busy(const ctl_repair_t *repair)
                     foodsvc_time_format(repair->serve.order->claim_until, until));
 }
 
-static bool
+bool
 ctl_repair_is_cancelled(const ctl_repair_t *repair)
 {
     foodsvc_status_e status = repair->serve.order->status;
@@ -144,15 +125,12 @@ ctl_repair_is_cancelled(const ctl_repair_t *repair)
     return status == FOODSVC_ORDER_CANCELLED || status == FOODSVC_REIMBURSED;
 }
 
-/* One round: from the claim to the end of all that is owed. CTL_OK: serve.rc tells. */
+/* Until the end of what was begun. CTL_OK: serve.rc tells. */
 static int
-ctl_repair_round(ctl_repair_t *repair)
+ctl_repair_run(ctl_repair_t *repair)
 {
     int code = CTL_OK;
 
-    repair->ended = false;
-    serve_again(&repair->serve);
-    serve_touch(&repair->serve, false);
     while (code == CTL_OK && !repair->ended) {
         if (repair->serve.has_change) {
             code = ctl_repair_stored(repair);
@@ -168,8 +146,21 @@ ctl_repair_round(ctl_repair_t *repair)
     return code;
 }
 
-/* Reads the order. CTL_OK, or told. */
+/* One round: from the claim, which is taken with the change, or with none, to the end of all that is owed. */
 static int
+ctl_repair_round(ctl_repair_t *repair, const foodsvc_change_t *change)
+{
+    repair->ended = false;
+    serve_again(&repair->serve);
+    if (change != NULL) {
+        serve_change(&repair->serve, change);
+    } else {
+        serve_touch(&repair->serve, false);
+    }
+    return ctl_repair_run(repair);
+}
+
+int
 ctl_repair_find(ctl_repair_t *repair)
 {
     foodsvc_store_order_op_t  op = { .id = repair->id }, *ops[] = { &op };
@@ -185,13 +176,14 @@ ctl_repair_find(ctl_repair_t *repair)
 
 /* Rounds until nobody else has the claim, or for as long as --wait says. */
 static int
-ctl_repair_serve(ctl_repair_t *repair)
+ctl_repair_rounds(ctl_repair_t *repair, const foodsvc_change_t *change)
 {
     int64_t deadline = foodsvc_time_monotonic() + repair->ctl->wait;
-    int     code = ctl_repair_find(repair);
+    int     code = CTL_OK;
 
-    while (code == CTL_OK && foodsvc_order_owes(repair->serve.order) != FOODSVC_OWES_NOTHING) {
-        code = ctl_repair_round(repair);
+    while (code == CTL_OK && (change != NULL || foodsvc_order_owes(repair->serve.order) != FOODSVC_OWES_NOTHING)) {
+        code = ctl_repair_round(repair, change);
+        change = NULL;
         if (repair->serve.rc != SERVE_BUSY || foodsvc_time_monotonic() >= deadline) {
             break;
         }
@@ -200,65 +192,48 @@ ctl_repair_serve(ctl_repair_t *repair)
     return code;
 }
 
-/* --- giving up --- */
-
-/* The claim is of no use: others may go on. CTL_OK, or told. */
+/* CTL_OK: serve.rc tells. */
 static int
-ctl_refund_refused(ctl_repair_t *repair)
+ctl_repair_serve(ctl_repair_t *repair)
 {
-    int code = CTL_OK;
+    int code = ctl_repair_find(repair);
 
-    if (repair->serve.claimed) {
-        serve_touch(&repair->serve, true);
-        code = ctl_repair_stored(repair);
+    if (code == CTL_OK) {
+        repair->owed_some = foodsvc_order_owes(repair->serve.order) != FOODSVC_OWES_NOTHING;
+        code = ctl_repair_rounds(repair, NULL);
     }
-    return code != CTL_OK ? code
-           : ctl_fail("%s: order %s is %s: an order can be given up while it is paid and KitchenService does not "
-                      "have it",
-                      repair->ctl->command, repair->id, foodsvc_status_name(repair->serve.order->status));
+    return code;
 }
 
-/* As the order was last seen. Without memory the store decides. */
-static bool
-ctl_refund_is_legal(const ctl_repair_t *repair, const foodsvc_change_t *change)
+/* --- what the order owes nothing for --- */
+
+static void
+ctl_repair_asked(void *ctx, const owed_result_t *result)
 {
-    foodsvc_order_t *copy = foodsvc_order_copy(repair->serve.order);
-    bool             ok, legal = copy == NULL || foodsvc_order_decide(copy, change, &ok) == FOODSVC_APPLIED;
+    ctl_repair_t *repair = ctx;
 
-    foodsvc_order_free(copy);
-    return legal;
+    ctl_repair_called(&repair->serve, result);
+    if (result->rc != OWED_DONE) {
+        repair->serve.rc = result->rc == OWED_LATER ? SERVE_LATER : SERVE_REFUSED;
+        snprintf(repair->serve.reason, sizeof(repair->serve.reason), "%s", result->reason);
+    }
+    repair->ended = true;
 }
 
-/*
- * Cancels the order, if it is not yet: takes the claim, and gives the order up under it, again when another process has
- * taken it in between. That the order owes nothing is as good as a claim: then nobody has one. CTL_OK, or told.
- */
+/* Asks for what is overdue, if anything is. CTL_OK: serve.rc tells. */
 static int
-ctl_refund_give_up(ctl_repair_t *repair)
+ctl_repair_overdue(ctl_repair_t *repair)
 {
-    int64_t           deadline = foodsvc_time_monotonic() + repair->ctl->wait;
-    foodsvc_change_t  change = { .kind = FOODSVC_CHANGE_GIVE_UP };
-    int               code = ctl_repair_find(repair);
+    foodsvc_change_t paid = { .kind = FOODSVC_CHANGE_EVENT, .status = FOODSVC_PAYMENT_PAID };
+    int              code = ctl_overdue_find(repair);
 
-    while (code == CTL_OK && !ctl_repair_is_cancelled(repair)) {
-        if (!ctl_refund_is_legal(repair, &change)) {
-            return ctl_refund_refused(repair);
-        }
-        serve_touch(&repair->serve, false);
-        code = ctl_repair_stored(repair);
-        if (code != CTL_OK || ctl_repair_is_cancelled(repair)) {
-            break;
-        }
-        if (repair->serve.claimed || foodsvc_order_owes(repair->serve.order) == FOODSVC_OWES_NOTHING) {
-            change.when = foodsvc_time_now();
-            serve_change(&repair->serve, &change);
-            code = ctl_repair_stored(repair);
-            repair->given_up = code == CTL_OK && ctl_repair_is_cancelled(repair);
-        } else if (foodsvc_time_monotonic() >= deadline) {
-            return ctl_repair_busy(repair);
-        } else {
-            ctl_repair_pause();
-        }
+    if (code == CTL_OK && repair->needs == FOODSVC_OVERDUE_REFUND) {
+        paid.when = foodsvc_time_now();
+        code = ctl_repair_rounds(repair, &paid);
+    } else if (code == CTL_OK && repair->needs == FOODSVC_OVERDUE_CHARGE) {
+        repair->ended = false;
+        code = owed_start(repair->owed, repair->serve.order, FOODSVC_OWES_PAYMENT, ctl_repair_asked, repair)
+               ? ctl_repair_run(repair) : ctl_fail("out of memory");
     }
     return code;
 }
@@ -279,6 +254,9 @@ ctl_repair_print(const ctl_repair_t *repair, bool give_up)
         if (give_up) {
             json_object_set_new(said, "given_up", json_boolean(repair->given_up));
         }
+        if (ctl_overdue_waits(repair)) {
+            json_object_set_new(said, "waits", ctl_overdue_json(repair));
+        }
         ctl_print_json_new(said);
         return;
     }
@@ -297,7 +275,7 @@ ctl_repair_print(const ctl_repair_t *repair, bool give_up)
         printf("event sent: %s\n", json_string_value(one));
     }
     if (json_array_size(repair->did) + json_array_size(repair->relayed) == 0 && repair->serve.rc != SERVE_BUSY
-        && !repair->given_up)
+        && !repair->given_up && !ctl_overdue_waits(repair))
     {
         puts("nothing is owed");
     }
@@ -306,7 +284,7 @@ ctl_repair_print(const ctl_repair_t *repair, bool give_up)
 
 /* What is left, for the exit code. */
 static int
-ctl_repair_verdict(const ctl_repair_t *repair)
+ctl_repair_verdict(const ctl_repair_t *repair, bool give_up)
 {
     const char *command = repair->ctl->command;
 
@@ -325,7 +303,9 @@ ctl_repair_verdict(const ctl_repair_t *repair)
         return ctl_fail("%s: it is done, but Redis at %s could not be told: `foodctl cache flush %s` when it is back",
                         command, ctl_place(repair->ctl->redis_url), repair->id);
     }
-    return CTL_OK;
+    /* that the money is on its way back is all that a refund wants */
+    return ctl_overdue_waits(repair) && !(give_up && repair->needs == FOODSVC_OVERDUE_SOON) ? ctl_overdue_told(repair)
+           : CTL_OK;
 }
 
 /* --- the command --- */
@@ -401,11 +381,12 @@ ctl_repair_close(ctl_repair_t *repair)
     }
     worker_allow_free(&repair->allow);
     serve_free(&repair->serve);
+    foodsvc_payment_free(repair->payment);
     json_decref(repair->did);
     json_decref(repair->relayed);
 }
 
-static int
+int
 ctl_repair(ctl_t *ctl, bool give_up)
 {
     ctl_repair_t repair = { .ctl = ctl };
@@ -420,7 +401,10 @@ ctl_repair(ctl_t *ctl, bool give_up)
         if (code == CTL_OK) {
             code = ctl_repair_serve(&repair);
             served = code == CTL_OK;
-            if (served) {
+            if (served && repair.serve.rc == SERVE_DONE) {
+                code = ctl_repair_overdue(&repair);
+            }
+            if (code == CTL_OK) {
                 code = ctl_relay(ctl, repair.store, repair.id, repair.relayed);
             }
             if (served || repair.given_up) {
@@ -428,7 +412,7 @@ ctl_repair(ctl_t *ctl, bool give_up)
             }
         }
         if (code == CTL_OK) {
-            code = ctl_repair_verdict(&repair);
+            code = ctl_repair_verdict(&repair, give_up);
         }
     }
     ctl_repair_close(&repair);
@@ -439,10 +423,4 @@ int
 ctl_order_repair(ctl_t *ctl)
 {
     return ctl_repair(ctl, false);
-}
-
-int
-ctl_order_refund(ctl_t *ctl)
-{
-    return ctl_repair(ctl, true);
 }

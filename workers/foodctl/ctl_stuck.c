@@ -19,7 +19,6 @@
 
 #define CTL_STUCK_PAGE      1000
 #define CTL_STUCK_LIMIT     10000       /* --limit's default: orders of one status, payments of one kind */
-#define CTL_STUCK_CARD      120         /* s that the card company may take */
 
 /* Seconds that the next event may take where nothing is owed: a driver takes 10 minutes, each later stage 20. */
 static const int ctl_stuck_waits[FOODSVC_STATUS_COUNT] = {
@@ -131,7 +130,7 @@ ctl_stuck_judge(ctl_stuck_t *stuck, const foodsvc_order_t *order)
     }
     if (owes == FOODSVC_OWES_PAYMENT && ctl_stuck_asked(stuck, order->id)) {
         owes = FOODSVC_OWES_NOTHING;
-        if (ctl_stuck_young(stuck, foodsvc_order_since(order), CTL_STUCK_CARD)) {
+        if (ctl_stuck_young(stuck, foodsvc_order_since(order), AGE_CARD)) {
             return;
         }
     }
@@ -224,7 +223,7 @@ ctl_stuck_add_pending(ctl_stuck_t *stuck, const foodsvc_payment_t *payment)
     int64_t  since = payment->reimburse && payment->asked > 0 ? payment->asked : payment->created;
     json_t  *one;
 
-    if (ctl_stuck_young(stuck, since, CTL_STUCK_CARD)) {
+    if (ctl_stuck_young(stuck, since, AGE_CARD)) {
         return;
     }
     one = ctl_stuck_one(stuck, payment->id, foodsvc_payment_status_name(payment->status), since);
@@ -357,7 +356,7 @@ ctl_stuck(ctl_t *ctl)
         code = ctl_stuck_due(&stuck, AGE_OUTBOX, foodsvc_store_outbox_due, ctl_stuck_add_event);
     }
     if (code == CTL_OK) {
-        code = ctl_stuck_due(&stuck, CTL_STUCK_CARD, foodsvc_store_payments_pending, ctl_stuck_add_pending);
+        code = ctl_stuck_due(&stuck, AGE_CARD, foodsvc_store_payments_pending, ctl_stuck_add_pending);
     }
     if (code == CTL_OK) {
         code = ctl_stuck_print(&stuck);

@@ -165,8 +165,11 @@ const ctl_command_t ctl_commands[] = {
       "It does what " FOODSVC_ORDER_SERVICE "'s workers do, in the same way: it claims the order, asks the services "
       "that have to be asked, stores what they answer and refreshes the cache. The key is shown to "
       FOODSVC_PAYMENT_SERVICE ". Nothing happens twice by it: every call has an idempotency key.\n"
-      "It exits with 0 when all was done or nothing is owed, with 1 when a service is away or refuses, or when another "
-      "process has claimed the order. An order that it was killed with is free again after a minute.",
+      "Where the card company was asked for a payment or a refund two minutes ago or longer, and has not reported, or "
+      "where the order has not heard of its report, " FOODSVC_PAYMENT_SERVICE " is asked once more.\n"
+      "It exits with 0 when all was done or nothing is owed, with 1 when a service is away or refuses, when another "
+      "process has claimed the order, or when the card company has still to report and can't be asked again, or not "
+      "yet. An order that it was killed with is free again after a minute.",
       "order repair 01a20869-b77a-7000-a231-1fc5d3d2d7fc --wait 60", ctl_order_repair },
     { "order refund", "ORDER", 1, 1, { 0 }, CTL_USES_MONGO | CTL_USES_REDIS | CTL_USES_AMQP | CTL_USES_KEY | CTL_USES_CA
       | CTL_USES_PARTNERS | CTL_USES_JSON, ctl_repair_options,
