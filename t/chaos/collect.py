@@ -6,6 +6,7 @@ import glob
 import http.client
 import json
 import os
+import subprocess
 import threading
 import time
 import urllib.request
@@ -16,6 +17,7 @@ import redis
 
 from checker import Facts
 from clients import Connection
+from world import Trouble
 
 COLLECTIONS = ("orders", "payments", "service_urls", "idempotency_keys")
 
@@ -66,7 +68,11 @@ class Collector:
             state = self.simulator("/simulator/state")
             events = (state["events"] or {}).get("waiting", 0)
             counts["simulator"] = state["callbacks_waiting"] + events + state["planned"]
-        except (OSError, pymongo.errors.PyMongoError, pika.exceptions.AMQPError, http.client.HTTPException, ValueError):
+            if not any(counts.values()):
+                counts["messages"] = sum(count for name, count in self.all_messages().items()
+                                         if name in self.queue_names())
+        except (OSError, Trouble, subprocess.SubprocessError, pymongo.errors.PyMongoError, pika.exceptions.AMQPError,
+                http.client.HTTPException, ValueError):
             return None
         return {name: count for name, count in counts.items() if count}
 
@@ -75,7 +81,7 @@ class Collector:
         return ["OrderService"] + [f"OrderService.retry.{n}" for n in (1, 5, 30, 120, 300)]
 
     def depths(self):
-        """queue -> messages that wait there."""
+        """queue -> messages that wait there, as AMQP tells it."""
         connection = pika.BlockingConnection(pika.URLParameters(self.world.url("rabbit") + "?socket_timeout=3"))
         depths = {}
         try:
@@ -87,6 +93,13 @@ class Collector:
         finally:
             connection.close()
         return depths
+
+    def all_messages(self):
+        """queue -> all its messages: those in somebody's hands, too, and those that RabbitMQ is just bringing back
+        from a retry queue, which the protocol doesn't show. The retry queues' numbers may be 5 s old."""
+        lines = self.world.rabbitmqctl("list_queues", "name", "messages", "--no-table-headers").splitlines()
+        return {words[0]: int(words[1]) for words in (line.split() for line in lines)
+                if len(words) == 2 and words[1].isdigit()}
 
     def rest(self, limit, tell):
         """Waits until nothing moves for three looks in a row, at most `limit` seconds. Returns the seconds, or None."""
@@ -155,10 +168,7 @@ class Collector:
 
     def queues(self, facts):
         """Every queue's messages, those that somebody holds included; and the dead letters themselves."""
-        for line in self.world.rabbitmqctl("list_queues", "name", "messages", "--no-table-headers").splitlines():
-            words = line.split()
-            if len(words) == 2 and words[1].isdigit():
-                facts.queues[words[0]] = int(words[1])
+        facts.queues.update(self.all_messages())
         connection = pika.BlockingConnection(pika.URLParameters(self.world.url("rabbit")))
         try:
             channel = connection.channel()

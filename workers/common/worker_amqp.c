@@ -16,6 +16,7 @@
 
 #define BACKOFF_FIRST   100     /* ms */
 #define BACKOFF_LAST    5000
+#define MISDECLARED_AGAIN   60000   /* ms between two lines about it */
 #define FRAMES_MAX      4096    /* in one run, so that the caller's other work comes to its turn */
 
 
@@ -125,6 +126,7 @@ bool worker_amqp_dial(worker_amqp_t *amqp, char *err, size_t errlen)
     amqp->blocked = false;
     amqp->header_next = amqp->discard = false;
     amqp->away_logged = false;
+    amqp->misdeclared_next = 0;
     amqp->last_run = foodsvc_time_monotonic();
     worker_log(WORKER_LOG_INFO, "connected to rabbitmq", worker_int("connection", amqp->connection));
     if (amqp->conf.up) {
@@ -134,17 +136,42 @@ bool worker_amqp_dial(worker_amqp_t *amqp, char *err, size_t errlen)
 }
 
 
+/* That does not pass by itself, so it is said again and again. */
+static void log_misdeclared(worker_amqp_t *amqp, const char *reason)
+{
+    char     todo[WORKER_AMQP_QUEUE_NAME + 128];
+    int64_t  now = foodsvc_time_monotonic();
+
+    if (now < amqp->misdeclared_next) {
+        return;
+    }
+    amqp->misdeclared_next = now + MISDECLARED_AGAIN;
+    if (strstr(reason, "inequivalent")) {
+        snprintf(todo, sizeof(todo), "let it run empty, then: rabbitmqctl delete_queue --if-empty %s",
+                 amqp->misdeclared);
+    } else {
+        snprintf(todo, sizeof(todo), "use RabbitMQ 3.10 or later, with its feature flags quorum_queue and "
+                 "stream_queue enabled");
+    }
+    worker_log(WORKER_LOG_ERROR, "rabbitmq refuses a queue as it has to be, no event is taken until that is mended",
+               worker_text("queue", amqp->misdeclared), worker_text("do", todo), worker_text("reason", reason));
+}
+
+
 static void connect_now(worker_amqp_t *amqp)
 {
     char  err[WORKER_AMQP_REASON];
 
-    if (!worker_amqp_dial(amqp, err, sizeof(err))) {
-        if (!amqp->away_logged) {
-            worker_log(WORKER_LOG_WARN, "rabbitmq is away, trying again", worker_text("reason", err));
-        }
-        amqp->away_logged = true;
-        later(amqp);
+    if (worker_amqp_dial(amqp, err, sizeof(err))) {
+        return;
     }
+    if (amqp->misdeclared[0]) {
+        log_misdeclared(amqp, err);
+    } else if (!amqp->away_logged) {
+        worker_log(WORKER_LOG_WARN, "rabbitmq is away, trying again", worker_text("reason", err));
+        amqp->away_logged = true;
+    }
+    later(amqp);
 }
 
 

@@ -2,6 +2,11 @@
  * Making the connection. rabbitmq-c can wait for ever where the peer is silent, so the kernel watches instead: with
  * TCP_USER_TIMEOUT and keepalive a dead or stuck peer becomes an error of the socket, which ends any wait in the
  * library.
+ *
+ * What is parked has to come back, whenever the broker is killed. By itself it dead-letters at most once: a message
+ * whose time is over is forgotten in the retry queue before it is on the disk in the other one. So the retry queues are
+ * quorum queues that keep it until the other one has confirmed it (at-least-once, RabbitMQ 3.10). A queue that is there
+ * with other arguments is left to a person, since only an empty one may be deleted.
  */
 #include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
@@ -18,6 +23,7 @@
 #include "worker_amqp_state.h"
 
 #define SIDE_CHANNEL    2
+#define RETRY_ARGUMENTS 6
 
 const int worker_amqp_delays[] = { 1, 5, 30, 120, 300, 0 };
 
@@ -143,6 +149,13 @@ static bool login(worker_amqp_t *amqp, const struct amqp_connection_info *info, 
 }
 
 
+static bool is_precondition_failed(amqp_rpc_reply_t reply)
+{
+    return reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD
+           && ((amqp_channel_close_t *) reply.reply.decoded)->reply_code == AMQP_PRECONDITION_FAILED;
+}
+
+
 bool worker_amqp_declare_aside(worker_amqp_t *amqp, const char *queue, bool *usable, char *err, size_t errlen)
 {
     amqp_channel_close_ok_t  ok = { 0 };
@@ -155,7 +168,7 @@ bool worker_amqp_declare_aside(worker_amqp_t *amqp, const char *queue, bool *usa
     amqp_queue_declare(amqp->state, SIDE_CHANNEL, amqp_cstring_bytes(queue), 0, 1, 0, 0, amqp_empty_table);
     reply = amqp_get_rpc_reply(amqp->state);
     if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
-        *usable = ((amqp_channel_close_t *) reply.reply.decoded)->reply_code == AMQP_PRECONDITION_FAILED;
+        *usable = is_precondition_failed(reply);
         return amqp_send_method(amqp->state, SIDE_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok) == AMQP_STATUS_OK;
     }
     *usable = true;
@@ -165,25 +178,44 @@ bool worker_amqp_declare_aside(worker_amqp_t *amqp, const char *queue, bool *usa
 }
 
 
+/* A queue from which a message comes back to FOODSVC_QUEUE. Returns how many arguments it has. */
+static int retry_arguments(amqp_table_entry_t *entries, int delay)
+{
+    static const char *const texts[][2] = {
+        { "x-dead-letter-exchange", "" },
+        { "x-dead-letter-routing-key", FOODSVC_QUEUE },
+        { "x-queue-type", "quorum" },               /* a classic queue has no such strategy */
+        { "x-dead-letter-strategy", "at-least-once" },
+        { "x-overflow", "reject-publish" }          /* without it the strategy is not taken */
+    };
+    int  n = 0;
+
+    entries[n].key = amqp_cstring_bytes("x-message-ttl");
+    entries[n].value.kind = AMQP_FIELD_KIND_I32;
+    entries[n++].value.value.i32 = delay * 1000;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        entries[n].key = amqp_cstring_bytes(texts[i][0]);
+        entries[n].value.kind = AMQP_FIELD_KIND_UTF8;
+        entries[n++].value.value.bytes = amqp_cstring_bytes(texts[i][1]);
+    }
+    return n;
+}
+
+
 static bool declare(worker_amqp_t *amqp, const char *queue, int delay, char *err, size_t errlen)
 {
-    amqp_table_entry_t  entries[3];
-    amqp_table_t        arguments = { .num_entries = delay ? 3 : 0, .entries = entries };
+    amqp_table_entry_t  entries[RETRY_ARGUMENTS];
+    amqp_table_t        arguments = { .num_entries = delay ? retry_arguments(entries, delay) : 0, .entries = entries };
+    amqp_rpc_reply_t    reply;
     char                what[WORKER_AMQP_QUEUE_NAME + 32];
 
-    entries[0].key = amqp_cstring_bytes("x-message-ttl");
-    entries[0].value.kind = AMQP_FIELD_KIND_I32;
-    entries[0].value.value.i32 = delay * 1000;
-    entries[1].key = amqp_cstring_bytes("x-dead-letter-exchange");
-    entries[1].value.kind = AMQP_FIELD_KIND_UTF8;
-    entries[1].value.value.bytes = amqp_empty_bytes;
-    entries[2].key = amqp_cstring_bytes("x-dead-letter-routing-key");
-    entries[2].value.kind = AMQP_FIELD_KIND_UTF8;
-    entries[2].value.value.bytes = amqp_cstring_bytes(FOODSVC_QUEUE);
-
     amqp_queue_declare(amqp->state, WORKER_AMQP_CHANNEL, amqp_cstring_bytes(queue), 0, 1, 0, 0, arguments);
+    reply = amqp_get_rpc_reply(amqp->state);
+    if (is_precondition_failed(reply)) {
+        snprintf(amqp->misdeclared, sizeof(amqp->misdeclared), "%s", queue);
+    }
     snprintf(what, sizeof(what), "declare queue %s", queue);
-    return worker_amqp_reply_ok(amqp_get_rpc_reply(amqp->state), what, err, errlen);
+    return worker_amqp_reply_ok(reply, what, err, errlen);
 }
 
 
@@ -241,6 +273,7 @@ bool worker_amqp_connect(worker_amqp_t *amqp, char *err, size_t errlen)
     bool                         ok;
 
     worker_amqp_forget(amqp);
+    amqp->misdeclared[0] = '\0';
     amqp->state = url ? amqp_new_connection() : NULL;
     if (amqp->state == NULL) {
         snprintf(err, errlen, "no memory");

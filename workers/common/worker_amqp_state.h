@@ -26,6 +26,8 @@ struct worker_amqp_s {
     bool                     stopped;       /* no consumer any more */
     bool                     redeclare;     /* a queue is gone */
     bool                     away_logged;
+    char                     misdeclared[WORKER_AMQP_QUEUE_NAME];   /* a queue of ours that the broker refuses, or "" */
+    int64_t                  misdeclared_next;      /* monotonic: when that may be logged again */
     int64_t                  next_try, backoff;     /* monotonic ms; ms */
     int64_t                  last_run;
 
