@@ -110,6 +110,8 @@ $(BUILD)/unit/test_sim_%: $(BUILD)/obj/t/unit/test_sim_%.o \
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
 $(BUILD)/unit/test_patience: $(call obj,workers/sweepd/patience.c)
+# This one puts the clock forward, and takes Redis away.
+$(BUILD)/unit/test_worker_cache: LDHARDEN += -Wl,--wrap=foodsvc_time_monotonic,--wrap=redisConnectWithTimeout
 # This one makes each allocation fail in turn.
 $(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=json_loadb
 

@@ -5,6 +5,10 @@
  * Redis hangs up when it is restarted, and nobody notices before the next exchange. So a connection that was hung up
  * is opened anew at once, and the orders are written again, which changes nothing where they are there. A Redis that
  * does it again soon, and any other failure, has to wait for the backoff.
+ *
+ * The script keeps the newer of two entries, but what has expired it can't see. An entry that was kept for as long as
+ * one lives may be the only one left, though its order has moved on or was deleted: it is dropped. What was in Redis
+ * before it has expired as well, so nothing older shows in its place.
  */
 #include <errno.h>
 #include <hiredis.h>
@@ -14,11 +18,13 @@
 #include <strings.h>
 
 #include "foodsvc_codec.h"
+#include "foodsvc_names.h"
 #include "foodsvc_time.h"
 #include "worker_cache_url.h"
 #include "worker_log.h"
 
 #define KEPT_MAX        4096
+#define KEPT_LIFE       (FOODSVC_CACHE_ORDER_TTL * 1000)    /* ms */
 #define PIPELINE        256
 #define BACKOFF_FIRST   100     /* ms */
 #define BACKOFF_LAST    2000
@@ -28,6 +34,7 @@ typedef struct {
     char    id[FOODSVC_UUID_TEXT + 1];
     char   *json;
     size_t  len, rank;
+    int64_t since;          /* monotonic ms: the order was so then */
     bool    done;
 } entry_t;
 
@@ -227,12 +234,33 @@ static bool exchange(worker_cache_t *cache, entry_t *const *entries, size_t n, b
 }
 
 
+/* Those kept first are the oldest. */
+static void drop_expired(worker_cache_t *cache)
+{
+    int64_t  now = foodsvc_time_monotonic();
+    size_t   n = 0;
+
+    while (cache->nkept > 0 && now - cache->kept[cache->first].since >= KEPT_LIFE) {
+        free(cache->kept[cache->first].json);
+        cache->kept[cache->first].json = NULL;
+        cache->first = (cache->first + 1) % KEPT_MAX;
+        cache->nkept--;
+        n++;
+    }
+    if (n > 0) {
+        worker_log(WORKER_LOG_WARN, "orders were kept for redis for longer than an entry lives, they are not written",
+                   worker_int("orders", n));
+    }
+}
+
+
 /* Writes what was kept. False: not all of it could be. */
 static bool write_kept(worker_cache_t *cache)
 {
     entry_t  *entries[PIPELINE];
     size_t    n;
 
+    drop_expired(cache);
     while (cache->nkept > 0) {
         for (n = 0; n < cache->nkept && n < PIPELINE; n++) {
             entries[n] = &cache->kept[(cache->first + n) % KEPT_MAX];
@@ -301,6 +329,7 @@ static bool write_some(worker_cache_t *cache, foodsvc_order_t *const *orders, si
 {
     entry_t  entries[PIPELINE] = { 0 }, *list[PIPELINE];
     size_t   nlist = 0, public_len;
+    int64_t  now = foodsvc_time_monotonic();
     bool     ok = true, open;
 
     for (size_t i = 0; i < n; i++) {
@@ -308,6 +337,7 @@ static bool write_some(worker_cache_t *cache, foodsvc_order_t *const *orders, si
 
         memcpy(entry->id, orders[i]->id, sizeof(entry->id));
         entry->rank = foodsvc_order_rank(orders[i]);
+        entry->since = now;
         entry->json = foodsvc_order_cache_json(orders[i], &entry->len, &public_len);
         if (entry->json) {
             list[nlist++] = entry;

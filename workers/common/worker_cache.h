@@ -5,7 +5,7 @@
  * While Redis is away calls fail at once until the backoff is over; one that has hung up, since it was restarted, is
  * written to on a new connection. Orders that could not be written are kept (the newest 4096) and written first when it
  * is back, before anything is read, so that a Redis which comes back with old entries shows them for as short as can
- * be. One thread.
+ * be; but not for longer than an entry lives (FOODSVC_CACHE_ORDER_TTL). One thread.
  */
 #ifndef WORKER_CACHE_H
 #define WORKER_CACHE_H
