@@ -110,6 +110,15 @@ $(BUILD)/unit/test_sim_%: $(BUILD)/obj/t/unit/test_sim_%.o \
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
 $(BUILD)/unit/test_patience: $(call obj,workers/sweepd/patience.c)
+# This one answers for MongoDB.
+$(BUILD)/unit/test_sweepd_looks: $(BUILD)/obj/t/unit/test_sweepd_looks.o \
+		$(call obj,$(addprefix workers/sweepd/,overdue.c patience.c relay.c) $(COMMON_SRCS)) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
+$(BUILD)/unit/test_sweepd_looks: LDHARDEN += $(foreach call,foodsvc_store_outbox_due \
+	foodsvc_store_payments_pending worker_amqp_connected worker_http_in_flight \
+	worker_log_write,-Wl,--wrap=$(call))
 # This one puts the clock forward, and takes Redis away.
 $(BUILD)/unit/test_worker_cache: LDHARDEN += -Wl,--wrap=foodsvc_time_monotonic,--wrap=redisConnectWithTimeout
 # This one makes each allocation fail in turn.

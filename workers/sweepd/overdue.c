@@ -108,14 +108,20 @@ static void look(sweepd_t *sweepd, bool ahead)
 
     foodsvc_store_payments_pending(sweepd->servers.store, &due);
     worker_store_noted(&sweepd->servers, due.rc == FOODSVC_STORE_UNAVAILABLE, due.err);
+    if (due.rc == FOODSVC_STORE_UNAVAILABLE) {
+        return;
+    }
     if (due.rc == FOODSVC_STORE_OK) {
         patience_report(&sweepd->patience, "payment", due.bad, due.nbad);
         look_at(sweepd, &due);
         foodsvc_store_due_clear(&due);
-        sweepd->overdue_after[ahead] = due.next;
-        if (due.next != 0) {
-            sweepd->overdue_next = foodsvc_time_monotonic() + sweepd->conf.interval;
-        }
+    } else {
+        worker_log(WORKER_LOG_WARN, "overdue payments can't be looked for", worker_text("reason", due.err));
+    }
+    /* When it was refused, that may be for the place: behind `before`, since the clock was put back or the age grew. */
+    sweepd->overdue_after[ahead] = due.rc == FOODSVC_STORE_OK ? due.next : 0;
+    if (due.rc == FOODSVC_STORE_OK ? due.next != 0 : due.after != 0) {
+        sweepd->overdue_next = foodsvc_time_monotonic() + sweepd->conf.interval;
     }
 }
 

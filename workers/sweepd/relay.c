@@ -165,6 +165,7 @@ static size_t look_for(sweepd_t *sweepd, bool ahead, size_t room)
     if (due.rc != FOODSVC_STORE_OK) {
         if (due.rc != FOODSVC_STORE_UNAVAILABLE) {
             worker_log(WORKER_LOG_WARN, "outbox marks can't be looked for", worker_text("reason", due.err));
+            sweepd->relay_after[ahead] = 0;     /* it may be what was refused */
         }
         return 0;
     }
