@@ -117,7 +117,7 @@ $(BUILD)/unit/test_sweepd_looks: $(BUILD)/obj/t/unit/test_sweepd_looks.o \
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDHARDEN) -o $@ $^ -lcmocka $(WORKER_LIBS) $(LIBS)
 $(BUILD)/unit/test_sweepd_looks: LDHARDEN += $(foreach call,foodsvc_store_outbox_due \
-	foodsvc_store_payments_pending worker_amqp_connected worker_http_in_flight \
+	foodsvc_store_payments_pending foodsvc_store_orders_find worker_amqp_connected worker_http_in_flight \
 	worker_log_write,-Wl,--wrap=$(call))
 # This one puts the clock forward, and takes Redis away.
 $(BUILD)/unit/test_worker_cache: LDHARDEN += -Wl,--wrap=foodsvc_time_monotonic,--wrap=redisConnectWithTimeout

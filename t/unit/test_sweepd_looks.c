@@ -1,6 +1,6 @@
 /*
- * workers/sweepd/relay.c and overdue.c: where a look begins that follows one which MongoDB refused. MongoDB's
- * answers are the test's.
+ * workers/sweepd/relay.c and overdue.c: where a look begins that follows one which MongoDB refused, and refunds that
+ * nobody can ask for. MongoDB's answers are the test's.
  */
 #include "unit.h"
 #include "../../workers/sweepd/sweepd.h"
@@ -8,16 +8,20 @@
 #include "worker_log.h"
 
 #define PLACE       5000        /* where a page ends */
+#define REFUNDS     "the card company has not reported, and the order owes no refund: it is not asked again"
+#define ASKED       "the card company has not reported, it is asked again"
 
 static sweepd_t            sweepd;
 static int64_t             after[2];        /* where the last look began, by `ahead` */
 static foodsvc_store_rc_e  answer;          /* to the next look at what is not ahead */
 static int64_t             next;            /* and where its page ends */
-static unsigned            nwarned;
+static foodsvc_status_e    is;              /* the orders' status */
+static unsigned            nbegun, nrefunds, nasked, nwarned;
 
 /* The linker sends the calls of sweepd's parts here: see the Makefile. */
 void __wrap_foodsvc_store_outbox_due(foodsvc_store_t *store, foodsvc_store_due_t *due);
 void __wrap_foodsvc_store_payments_pending(foodsvc_store_t *store, foodsvc_store_due_t *due);
+void __wrap_foodsvc_store_orders_find(foodsvc_store_t *store, foodsvc_store_order_op_t *ops[], size_t nops);
 bool __wrap_worker_amqp_connected(const worker_amqp_t *amqp);
 size_t __wrap_worker_http_in_flight(const worker_http_t *http);
 void __wrap_worker_log_write(worker_log_level_e level, const char *message, const worker_log_field_t *fields);
@@ -35,10 +39,39 @@ void __wrap_foodsvc_store_outbox_due(foodsvc_store_t *store, foodsvc_store_due_t
     give(due);
 }
 
+/* Each look finds a refund that was asked for an hour ago, when `is` says what its order is. */
 void __wrap_foodsvc_store_payments_pending(foodsvc_store_t *store, foodsvc_store_due_t *due)
 {
     (void) store;
     give(due);
+    if (is != FOODSVC_CREATED && !due->ahead) {
+        foodsvc_payment_t *payment = foodsvc_payment_new();
+        int64_t            now = foodsvc_time_now();
+
+        payment->id = strdup("01a20b50-90bd-7000-86a7-000000000001");
+        payment->status = FOODSVC_PENDING;
+        payment->reimburse = payment->reimburse_taken = true;
+        payment->created = payment->asked = now - 3600000;
+        payment->ask_until = now + 3600000;
+        due->payments = calloc(1, sizeof(due->payments[0]));
+        due->payments[due->npayments++] = payment;
+    }
+}
+
+void __wrap_foodsvc_store_orders_find(foodsvc_store_t *store, foodsvc_store_order_op_t *ops[], size_t nops)
+{
+    (void) store;
+    for (size_t i = 0; i < nops; i++) {
+        ops[i]->order = foodsvc_order_new();
+        assert_true(foodsvc_order_add_step(ops[i]->order, FOODSVC_PAYMENT_PAID, 1));
+        assert_true(foodsvc_order_add_step(ops[i]->order, FOODSVC_ORDER_CANCELLED, 2));
+        if (is != FOODSVC_ORDER_CANCELLED) {
+            assert_true(foodsvc_order_add_step(ops[i]->order, is, 3));
+        }
+        ops[i]->order->status = is;
+        ops[i]->order->settled = FOODSVC_OWES_DELIVERY_CANCEL | FOODSVC_OWES_REIMBURSEMENT;
+        ops[i]->rc = FOODSVC_STORE_OK;
+    }
 }
 
 bool __wrap_worker_amqp_connected(const worker_amqp_t *amqp)
@@ -56,8 +89,9 @@ size_t __wrap_worker_http_in_flight(const worker_http_t *http)
 void __wrap_worker_log_write(worker_log_level_e level, const char *message, const worker_log_field_t *fields)
 {
     (void) fields;
-    (void) message;
     nwarned += level >= WORKER_LOG_WARN;
+    nrefunds += strcmp(message, REFUNDS) == 0;
+    nasked += strcmp(message, ASKED) == 0;
 }
 
 /* What work.c would do. */
@@ -74,7 +108,7 @@ bool work_begin(sweepd_t *one, const char *id, foodsvc_status_e status, int64_t 
     (void) id;
     (void) status;
     (void) since;
-    (void) paid_again;
+    nbegun += paid_again;
     return true;
 }
 
@@ -88,7 +122,8 @@ static int clean(void **state)
     sweepd.conf.orders = 10;
     answer = FOODSVC_STORE_OK;
     next = 0;
-    nwarned = 0;
+    is = FOODSVC_CREATED;
+    nbegun = nrefunds = nasked = nwarned = 0;
     return 0;
 }
 
@@ -136,12 +171,41 @@ static void a_place_is_kept_while_mongodb_is_away(void **state)
     assert_int_equal(sweepd.overdue_after[false], PLACE);
 }
 
+static void look_at(foodsvc_status_e status)
+{
+    is = status;
+    for (int i = 0; i < 3; i++) {
+        sweepd.overdue_next = 0;
+        overdue_run(&sweepd);
+    }
+}
+
+static void a_refund_whose_order_waits_for_it_is_owed_again(void **state)
+{
+    (void) state;
+    look_at(FOODSVC_ORDER_CANCELLED);
+    assert_int_equal(nbegun, 3);
+    assert_int_equal(nasked, 3);
+    assert_int_equal(nrefunds, 0);
+}
+
+static void a_refund_whose_order_is_reimbursed_is_told_once(void **state)
+{
+    (void) state;
+    look_at(FOODSVC_REIMBURSED);
+    assert_int_equal(nbegun, 0);
+    assert_int_equal(nasked, 0);
+    assert_int_equal(nrefunds, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_round_of_events_that_was_refused_begins_anew, clean),
         cmocka_unit_test_setup(a_look_at_payments_that_was_refused_is_told_and_begins_anew_soon, clean),
-        cmocka_unit_test_setup(a_place_is_kept_while_mongodb_is_away, clean)
+        cmocka_unit_test_setup(a_place_is_kept_while_mongodb_is_away, clean),
+        cmocka_unit_test_setup(a_refund_whose_order_waits_for_it_is_owed_again, clean),
+        cmocka_unit_test_setup(a_refund_whose_order_is_reimbursed_is_told_once, clean)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,9 +8,10 @@
  * it is told that it is still paid, and owes the refund again. One that failed because its payment's outcome was
  * unclear may have been charged: its payment is asked for again, without a claim, for PaymentService lets one attempt
  * at a time through; what was charged is then reported, and given back. What is stale (foodsvc_payment.h) nobody may
- * ask for: that is logged, at growing distances. An order at `created` owes its payment anyway (sweep.c). A payment
- * whose order was deleted can't be asked for; foodctl stuck shows it. Those that stay pending for good must not hide
- * the others: looks go on page by page, one in each interval, up to the end.
+ * ask for, and a refund of an order that owes none, not even when it is still paid (another event said `reimbursed`),
+ * nobody would: that is logged, at growing distances. An order at `created` owes its payment anyway (sweep.c). A
+ * payment whose order was deleted can't be asked for; foodctl stuck shows it. Those that stay pending for good must not
+ * hide the others: looks go on page by page, one in each interval, up to the end.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,12 +35,11 @@ static void asked(void *ctx, const owed_result_t *result)
 
 
 /* Only a person can find out what became of it. */
-static void report_stale(sweepd_t *sweepd, const foodsvc_payment_t *payment)
+static void report(sweepd_t *sweepd, const foodsvc_payment_t *payment, const char *why)
 {
     if (patience_left(&sweepd->patience, payment->id, PATIENCE_PAYMENT) == 0) {
         patience_wait(&sweepd->patience, payment->id, PATIENCE_PAYMENT, REPORT_FIRST, REPORT_LAST);
-        worker_log(WORKER_LOG_WARN, "the card company has not reported, and may have forgotten the idempotency key: it "
-                   "is not asked again", worker_text("order", payment->id),
+        worker_log(WORKER_LOG_WARN, why, worker_text("order", payment->id),
                    worker_text("of", payment->reimburse ? "reimbursement" : "payment"),
                    worker_int("stood_ms", foodsvc_time_now() - payment->created));
     }
@@ -51,6 +51,13 @@ static void ask_again(sweepd_t *sweepd, const foodsvc_payment_t *payment, const 
     foodsvc_overdue_e   needs = foodsvc_overdue(payment, order, foodsvc_time_now(), sweepd->conf.age_callback);
     char               *id;
 
+    if (payment->reimburse && needs == FOODSVC_OVERDUE_NOTHING
+        && !(foodsvc_order_owes(order) & FOODSVC_OWES_REIMBURSEMENT))
+    {
+        report(sweepd, payment, "the card company has not reported, and the order owes no refund: it is not asked "
+               "again");
+        return;
+    }
     if (work_exists(sweepd, payment->id) || (needs != FOODSVC_OVERDUE_REFUND && needs != FOODSVC_OVERDUE_CHARGE)) {
         return;
     }
@@ -79,7 +86,8 @@ static void look_at(sweepd_t *sweepd, const foodsvc_store_due_t *due)
 
     for (size_t i = 0; i < due->npayments; i++) {
         if (foodsvc_payment_stale(due->payments[i], now)) {
-            report_stale(sweepd, due->payments[i]);
+            report(sweepd, due->payments[i], "the card company has not reported, and may have forgotten the "
+                   "idempotency key: it is not asked again");
         } else if (foodsvc_payment_overdue(due->payments[i], now, sweepd->conf.age_callback)) {
             payments[n] = due->payments[i];
             ops[n] = (foodsvc_store_order_op_t) { .id = payments[n]->id };
