@@ -597,6 +597,28 @@ def test_sighup_brings_new_ages(system, sweepd, without_orderd, tmp_path):
     wait_for(lambda: system.doc(order_id)["kitchen_id"], 20, "the kitchen")
 
 
+def test_a_key_that_sighup_cannot_read_keeps_no_other_setting_away(system, partners, sweepd, without_orderd, tmp_path):
+    """A claim that is shorter now is too short for the calls of before: nothing would be called any more."""
+    conf, key = tmp_path / "sweepd.conf", tmp_path / "key"
+    with open(f"{RUN}/sweepd.conf", encoding="utf-8") as file:
+        text = re.sub(r"(?m)^api_key_file = .*$", f"api_key_file = {key}", file.read())
+    key.write_text(os.environ["API_KEY"] + "\n")
+    conf.write_text(text)
+    one = sweepd(f"--config={conf}")
+    key.write_text("")          # it is just being written, say
+    conf.write_text(text.replace("#partner_timeout = 10s", "partner_timeout = 500ms")
+                    .replace("#claim = 30s", "claim = 1500ms"))
+    one.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: one.lines("read the configuration again"), what="the new configuration")
+    assert one.lines("going on with the old API key")
+    cancelled = stored(system, "orderCancelled", settled=["deliveryCancel"])
+    system.db.payments.insert_one({
+        "_id": cancelled, "status": "paymentPaid", "created": now(), "amount": 6.25,
+        "transaction_id": bson.Binary(uuid.uuid4().bytes, 4),
+        "metadata": {"receiver": "OrderService", "order_id": cancelled, "customer_id": str(uuid.uuid4())}})
+    wait_for(lambda: partners.calls_of("reimburse", cancelled), what="a refund, for which the old key is shown")
+
+
 @pytest.mark.parametrize("flags, told", [
     (["--age-created=soon"], "age"), (["--interval=1ms"], "interval"), (["--orders=0"], "orders"),
     (["--claim=29s"], "claim (29000 ms) must be at least three times partner_timeout (10000 ms)"),

@@ -96,6 +96,12 @@ bool owed_configure(owed_t *owed, const owed_conf_t *conf)
 }
 
 
+void owed_timeout(owed_t *owed, int64_t timeout_ms)
+{
+    owed->conf.timeout_ms = timeout_ms;
+}
+
+
 /* --- a debt's end --- */
 
 static void debt_free(debt_t *debt)

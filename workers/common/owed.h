@@ -54,6 +54,8 @@ owed_t *owed_open(const owed_conf_t *conf);
 void owed_close(owed_t *owed);
 /* New settings; calls in flight keep theirs. False: no memory, nothing changed. */
 bool owed_configure(owed_t *owed, const owed_conf_t *conf);
+/* The time-out alone. */
+void owed_timeout(owed_t *owed, int64_t timeout_ms);
 
 /* `what`: one bit of foodsvc_order_owes(order). The order is not kept. False: no memory, done does not fire. */
 bool owed_start(owed_t *owed, const foodsvc_order_t *order, foodsvc_owes_e what, owed_done_f done, void *ctx);

@@ -234,6 +234,8 @@ void worker_servers_reload(worker_servers_t *servers)
                    worker_text("reason", err));
         return;
     }
+    /* Whatever becomes of the key: claims are as long as the new claim says, and calls have to fit into them. */
+    owed_timeout(servers->owed, servers->conf->partner_timeout);
     if (!configure_owed(servers, err, sizeof(err))) {
         worker_log(WORKER_LOG_ERROR, "going on with the old API key", worker_text("reason", err));
     }
