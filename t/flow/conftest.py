@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -23,8 +24,12 @@ from bson import Binary
 
 from partners import Partners
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "t/lib"))
+sys.path.append(os.path.join(ROOT, "scripts/system"))
+import render  # noqa: E402
 from contract import Contract  # noqa: E402
+from settings import Settings  # noqa: E402
 
 PRODUCT = "Lasagna"
 STATUSES = ["created", "paymentPaid", "deliveryScheduled", "driverAvailable", "cookingScheduled", "cookingMeal",
@@ -246,6 +251,15 @@ def nginx_workers():
     return sorted(found)
 
 
+def rabbitmqctl(*words):
+    """RabbitMQ's own tool, for what its protocol does not offer."""
+    home = os.path.join(os.environ["RUN"], "data/rabbit")
+    subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", "rabbit@localhost", *words], check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60,
+                   env=os.environ | {"HOME": home, "ERL_EPMD_PORT": os.environ["EPMD_PORT"],
+                                     "RABBITMQ_CONF_ENV_FILE": "/dev/null"})
+
+
 @pytest.fixture
 def without(system):
     """without("redis"): stops one part; after the test it runs again and everything answers."""
@@ -298,3 +312,46 @@ def stored(system):
     yield store
     system.db.orders.delete_many({"_id": {"$in": ids}})
     system.db.payments.delete_many({"_id": {"$in": ids}})
+
+
+AGES = [f"--age-{name}=200ms" for name in (
+    "created", "payment-paid", "delivery-scheduled", "driver-available", "order-cancelled", "payment-failed",
+    "reimbursed")]
+
+
+class Sweepd:
+    """One foodsvc-sweepd of the system under test, in a hurry."""
+
+    def __init__(self, log, *flags):
+        self.log = log
+        with open(log, "w", encoding="utf-8") as file:
+            self.process = subprocess.Popen(
+                [*render.valgrind(Settings()), f"{os.environ['BUILD']}/bin/foodsvc-sweepd",
+                 f"--config={os.environ['RUN']}/sweepd.conf", "--interval=100ms", "--age-outbox=200ms", *AGES, *flags],
+                stdin=subprocess.DEVNULL, stderr=file)
+        wait_for(lambda: "msg=started" in self.text() or self.process.poll() is not None, 40, "a start")
+
+    def text(self):
+        with open(self.log, encoding="utf-8") as file:
+            return file.read()
+
+    def lines(self, message, order_id=""):
+        return [line for line in self.text().splitlines() if f'msg="{message}"' in line and order_id in line]
+
+    def end(self):
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def sweepd(system, tmp_path):
+    """sweepd("--flag"...) starts one; at the end each has to end well."""
+    started = []
+
+    def start(*flags):
+        started.append(Sweepd(str(tmp_path / f"sweepd{len(started)}.log"), *flags))
+        return started[-1]
+    yield start
+    running = [one for one in started if one.process.poll() is None]
+    assert [one.end() for one in running] == [0] * len(running), "".join(one.text() for one in started)

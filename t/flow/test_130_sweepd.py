@@ -20,46 +20,6 @@ from partners import Answer
 
 BUILD = os.environ["BUILD"]
 RUN = os.environ["RUN"]
-AGES = [f"--age-{name}=200ms" for name in (
-    "created", "payment-paid", "delivery-scheduled", "driver-available", "order-cancelled", "payment-failed",
-    "reimbursed")]
-
-
-class Sweepd:
-    """One foodsvc-sweepd of the system under test, in a hurry."""
-
-    def __init__(self, log, *flags):
-        self.log = log
-        with open(log, "w", encoding="utf-8") as file:
-            self.process = subprocess.Popen(
-                [f"{BUILD}/bin/foodsvc-sweepd", f"--config={RUN}/sweepd.conf", "--interval=100ms", "--age-outbox=200ms",
-                 *AGES, *flags], stdin=subprocess.DEVNULL, stderr=file)
-        wait_for(lambda: "msg=started" in self.text() or self.process.poll() is not None, what="a start")
-
-    def text(self):
-        with open(self.log, encoding="utf-8") as file:
-            return file.read()
-
-    def lines(self, message, order_id=""):
-        return [line for line in self.text().splitlines() if f'msg="{message}"' in line and order_id in line]
-
-    def end(self):
-        """SIGTERM; the exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
-
-
-@pytest.fixture
-def sweepd(system, tmp_path):
-    """sweepd("--flag"...) starts one; at the end each has to end well."""
-    started = []
-
-    def start(*flags):
-        started.append(Sweepd(str(tmp_path / f"sweepd{len(started)}.log"), *flags))
-        return started[-1]
-    yield start
-    running = [one for one in started if one.process.poll() is None]
-    assert [one.end() for one in running] == [0] * len(running), "".join(one.text() for one in started)
 
 
 def now():

@@ -25,6 +25,7 @@ class Gate:
         self._opened = None
         self._server = None
         self.port = port
+        self.resets = 0                 # how many connections were reset
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._call(self._open())
@@ -70,6 +71,7 @@ class Gate:
 
     def _reset(self):
         for transport in list(self._passing):
+            self.resets += 1
             with contextlib.suppress(OSError):
                 transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             transport.abort()
