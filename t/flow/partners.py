@@ -13,8 +13,9 @@ import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# A CVV like no other text there is, so that it is found wherever it is written (test_080_secrets.py)
 CARD = {
-    "CVV": "937", "Bank": "SOME BANK", "Name": "Jane Doe", "Expiry": "11/2031", "Address": "1 Main Street",
+    "CVV": "#937-CVV#", "Bank": "SOME BANK", "Name": "Jane Doe", "Expiry": "11/2031", "Address": "1 Main Street",
     "Country": "Norway", "MoneyRange": "$1000-$2000", "CardNumber": "4111111111111111", "IssuingNetwork": "Visa",
 }
 ADDRESS = {"name": "Jane Doe", "city": "Oslo", "street": "1 Main Street", "zipcode": "0150"}

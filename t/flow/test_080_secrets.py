@@ -19,7 +19,13 @@ def secrets():
     found = {path.read_text().strip().encode() for path in (run / "secrets").iterdir()
              if path.is_file() and not path.name.endswith(".sha256") and path.stat().st_size < 200}
     assert os.environ["API_KEY"].encode() in found
-    return found | {CARD["CardNumber"].encode(), *(LOUD[name].encode() for name in ("CardNumber", "CVV"))}
+    return found | {card[name].encode() for card in (CARD, LOUD) for name in ("CardNumber", "CVV")}
+
+
+def assert_received(partners, card):
+    """What is searched for has been there: the company got this card's number and CVV."""
+    for name in ("CardNumber", "CVV"):
+        assert [call for call in partners.calls_of("bill") if card[name].encode() in call.body], name
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,9 +33,12 @@ def flows(running, all_partners):
     """Each way that a card, or a key, comes by."""
     system, partners = running, all_partners
     partners.reset()
+    system.paid()
+    assert_received(partners, CARD)
     card = dict(CARD, **LOUD)
     partners.say("billing", Answer(201, {"amount": 19.99, "billing_info": card}))
     paid = system.paid()
+    assert_received(partners, card)
     assert system.order.post(f"/v1/orders/{paid['id']}/cancel", headers={"Idempotency-Key": str(uuid.uuid4())}).ok
     wait_for(lambda: partners.calls_of("reimburse", paid["id"]), what="the reimbursement")
     partners.say("bill", Answer(400, {"detail": "The card has expired", "billing_info": card}, times=1))
@@ -82,8 +91,20 @@ def test_cache(system):
             assert secret not in text, key
 
 
-def test_queues(system):
-    """Every message that is anywhere is looked at and put back, headers too."""
+@pytest.fixture
+def parked(system, partners):
+    """The event of an order that was paid, in a retry queue: its delivery cannot be had at present."""
+    partners.say("delivery", Answer(503, {"detail": "away"}))
+    order = system.place()
+    assert_received(partners, CARD)
+    system.callback(order["id"], "paymentPaid")
+    yield order["id"]
+    partners.say("delivery", None)
+    system.wait_status(order["id"], "deliveryScheduled", 60)
+
+
+def test_queues(system, parked):
+    """Every message that is anywhere is looked at and put back, headers too; until one of a flow was seen parked."""
     seen = []
 
     def look(channel):
@@ -93,7 +114,11 @@ def test_queues(system):
                 if method:
                     seen.append((queue, body + repr(vars(properties)).encode()))
         # the connection's end gives them back
-    system.queue._with(look)
+
+    def seen_parked():
+        system.queue._with(look)
+        return any(queue.startswith("OrderService.retry.") and parked.encode() in text for queue, text in seen)
+    wait_for(seen_parked, 20, "the parked event")
     assert any(queue == "OrderService.dead" for queue, _ in seen)
     for queue, text in seen:
         for secret in secrets():
