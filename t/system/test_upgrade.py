@@ -132,7 +132,7 @@ def test_another_program_of_nginx_takes_over(system):
 def test_workers_one_after_another(system):
     supervisor = Supervisor(system.run, socket_path(Settings(system.env).as_saved()))
     programs = [name for name in supervisor.processes() if name in ("orderd", "sweepd")]
-    assert "orderd" in programs
+    assert sorted(programs) == ["orderd", "sweepd"]
     with Load(system.variables()) as load:
         for _ in range(3):
             for name in [f"{p['group']}:{p['name']}" for p in supervisor.rpc.getAllProcessInfo()
