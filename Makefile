@@ -204,7 +204,7 @@ demo: ready     ## from nothing to an order that is placed over HTTPS and follow
 	@scripts/demo
 
 .PHONY: up down status logs
-up: ready       ## start the whole system (PARTNERS=sim|prism|none SPEED=60); . build/run/env then knows it
+up: ready       ## start the whole system (PARTNERS=sim|prism|none SPEED=60 PORTS=free); . build/run/env knows it
 	@$(SYSTEM) up
 down:           ## end it; its data stays
 	@$(SYSTEM) down

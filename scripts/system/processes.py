@@ -91,10 +91,9 @@ def describe(pid):
     return f"{name} (pid {pid}: {command[:100]})"
 
 
-def holder(port):
-    """Who listens on a TCP port, for the screen."""
-    wanted = set()
-    owner = None
+def _listening(ports=None):
+    """{inode: (port, user)} of the sockets that listen, on these ports or on all."""
+    found = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table, encoding="ascii") as file:
@@ -102,16 +101,31 @@ def holder(port):
         except OSError:
             continue
         for row in rows:
-            if row[3] == "0A" and int(row[1].rsplit(":", 1)[1], 16) == port:
-                wanted.add(f"socket:[{row[9]}]")
-                owner = int(row[7])
+            port = int(row[1].rsplit(":", 1)[1], 16)
+            if row[3] == "0A" and (ports is None or port in ports):
+                found[f"socket:[{row[9]}]"] = (port, int(row[7]))
+    return found
+
+
+def _files(pid):
+    try:
+        return [_link(pid, f"fd/{file}") for file in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return []
+
+
+def ports_of(run):
+    """The ports on which processes of a run folder listen."""
+    sockets = _listening()
+    return {sockets[file][0] for pid in ours(run) for file in _files(pid) if file in sockets}
+
+
+def holder(port):
+    """Who listens on a TCP port, for the screen."""
+    sockets = _listening({port})
     for pid in all_pids():
-        try:
-            files = os.listdir(f"/proc/{pid}/fd")
-        except OSError:
-            continue
-        if any(_link(pid, f"fd/{file}") in wanted for file in files):
+        if any(file in sockets for file in _files(pid)):
             return describe(pid)
-    if owner is None:
-        return "somebody who does not listen (perhaps a client that got this port)"
-    return f"a process of user {owner} that cannot be seen from here"
+    for _, user in sockets.values():
+        return f"a process of user {user} that cannot be seen from here"
+    return "somebody who does not listen (perhaps a client that got this port)"

@@ -8,6 +8,8 @@ import shutil
 import socket
 import sys
 
+import processes
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # name: (environment variable, default port, what listens there). Default None: any free port.
@@ -136,18 +138,20 @@ class Settings:
         return value
 
     def _choose_ports(self):
-        """The variable, or else any free one (PORTS=free; what was chosen before stays), or else the usual one."""
+        """The variable, or else any free one (PORTS=free; what was chosen before stays, unless somebody else has
+        taken it), or else the usual one."""
         ports = self.env.get("PORTS") or ""
         if ports not in ("", "free"):
             raise Trouble(f"PORTS={ports}: it is free, or left out; ORDER_PORT=8000, MONGO_PORT=27017 and so on "
                           "set one port")
         any_free = ports == "free"
-        before = self.saved.get("ports", {})
+        held = processes.ports_of(self.run)
+        before = {name: port for name, port in self.saved.get("ports", {}).items() if port in held or is_free(port)}
         for name, (variable, default, _) in PORTS.items():
             if self.env.get(variable):
                 self.ports[name] = self._number(variable, None, int)
             elif default is None or any_free:
-                self.ports[name] = before.get(name) or free_port(self.ports.values())
+                self.ports[name] = before.get(name) or free_port([*self.ports.values(), *before.values()])
             else:
                 self.ports[name] = default
         doubles = [name for name in PORTS if list(self.ports.values()).count(self.ports[name]) > 1]

@@ -61,14 +61,16 @@ class System:
             render.make_secrets(self.settings)
             settings = self.settings.as_wanted()
             parts = self._wanted_parts(only)
+            # First of all: an `up` that can't be leaves everything as it was.
+            held = processes.ports_of(settings.run)
+            for part in parts:
+                self._check_ports(part, held)
             prints = render.run_folder(settings, self._programs())
             self._supervise(prints)
             self._stop_changed(parts, prints)
             # What is started below has these; what goes on running has them already.
             settings.fingerprints |= {program: prints.get(program) for part in parts for program in PARTS[part][0]}
             settings.save()
-            for part in parts:
-                self._check_ports(part)
             self._start([part for part in parts if part in SERVERS])
             services = [part for part in parts if part not in SERVERS]
             if services:
@@ -164,15 +166,16 @@ class System:
     def _ports(self, part):
         return [name for name in PARTS[part][1] if part != "sim" or name in self.settings.simulated()]
 
-    def _check_ports(self, part):
-        own = processes.ours(self.settings.run, part)
-        if own:                                 # one of several processes of the part, or a remnant of a killed one
-            return
+    def _check_ports(self, part, held=()):
+        """held: ports of our own, whose processes are ended before this part is started, or stay."""
+        if not held and processes.ours(self.settings.run, part):
+            return                              # one of several processes of the part, or a remnant of a killed one
         for name in self._ports(part):
             port = self.settings.ports[name]
-            if not is_free(port):
+            if port not in held and not is_free(port):
                 variable, _, what = PORTS[name]
-                hint = f"stop that, or choose another port: {variable}=NUMBER make up"
+                hint = ("stop that, or choose other ports: `make up PORTS=free` takes those that are free, "
+                        f"`{variable}=NUMBER make up` this one")
                 if part in SERVERS:
                     hint += f" (or use that server: {'AMQP' if part == 'rabbit' else part.upper()}_URL=...)"
                 raise Trouble(f"port {port}, for {what}, is taken by {processes.holder(port)}; {hint}")

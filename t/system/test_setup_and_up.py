@@ -183,8 +183,42 @@ def test_a_taken_port_is_named_with_its_holder(system):
         result = system.up(REDIS_PORT=str(port))
         assert result.returncode == 1
         assert f"port {port}" in result.stderr and f"pid {os.getpid()}" in result.stderr
-        assert "REDIS_PORT" in result.stderr
+        assert "REDIS_PORT" in result.stderr and "`make up PORTS=free`" in result.stderr
     assert system("down").returncode == 0
+
+
+def test_an_up_that_fails_on_a_taken_port_leaves_nothing_and_free_ports_cure_it(tmp_path):
+    private = Private(tmp_path)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        try:
+            assert private.up(REDIS_PORT=str(port)).returncode == 1
+            assert private.processes() == [] and private("status").stdout == "not running\n"
+            result = private.up()
+            assert result.returncode == 0, result.stderr
+            chosen, before = private.ports(), [private("pid", part).stdout for part in SERVERS]
+            assert port not in chosen.values()
+            # a system that runs goes on as it was
+            assert private.up(REDIS_PORT=str(port)).returncode == 1
+            assert [private("pid", part).stdout for part in SERVERS] == before and private.ports() == chosen
+            assert private.up().returncode == 0 and private.ports() == chosen
+            assert [private("pid", part).stdout for part in SERVERS] == before
+        finally:
+            private("down")
+    with socket.socket() as holder:         # what was chosen once is somebody else's now
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", chosen["redis"]))
+        holder.listen()
+        try:
+            result = private.up()
+            assert result.returncode == 0, result.stderr
+            after = private.ports()
+            assert after.pop("redis") != chosen.pop("redis") and after == chosen
+        finally:
+            private("down")
+    assert private.processes() == []
 
 
 def test_bad_settings_are_refused_with_a_reason(system):
