@@ -47,6 +47,8 @@ def test_every_command_has_help():
         assert text.startswith(f"Usage: foodctl {name}")
         assert all(len(line) < 80 for line in text.splitlines()), text
         assert re.search(r"--json|has no", text) or name in ("completion", "manual", "order", "queue")
+        assert good("help", *name.split()) == text
+    assert good("help") == good("--help") == good("help", "--help")
     assert "paymentFailed" in good("respond", "--help") and "orderCancelled" not in good("respond", "--help")
     assert re.fullmatch(r"foodctl \d+\.\d+\.\d+\n", good("--version"))
 

@@ -27,6 +27,8 @@ NOWHERE = f"127.0.0.1:{closed_port()}"
     (["order", "list", "--json=yes"], "--json takes no value"),
     (["order", "list", "--order-url"], "--order-url needs a value"),
     (["order", "list", "more"], '"more" is too much'),
+    (["help", "frobnicate"], 'no command "frobnicate"'),
+    (["order", "help"], 'no command "order help"'),
     (["order", "show"], "needs ORDER"),
     (["order", "show", "x"], "no order's id .*`foodctl order list`"),
     (["order", "cancel", "x\ny"], "no order's id"),

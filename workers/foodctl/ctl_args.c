@@ -209,6 +209,10 @@ ctl_args_word(ctl_reader_t *reader, char *word)
     ctl_t               *ctl = reader->ctl;
     const ctl_command_t *command = reader->asked->command;
 
+    if (command == NULL && reader->asked->group == NULL && !reader->asked->help && strcmp(word, "help") == 0) {
+        reader->asked->help = true;         /* `foodctl help order show` is `foodctl order show --help` */
+        return CTL_OK;
+    }
     if (command == NULL) {
         return ctl_args_command(reader, word);
     }

@@ -118,7 +118,7 @@ ctl_help(const ctl_asked_t *asked)
     }
     puts("Commands:");
     ctl_help_commands(asked->group ? asked->group : "");
-    puts("\n`foodctl COMMAND --help` tells more of one.");
+    puts("\n`foodctl COMMAND --help` tells more of one, and so does `foodctl help COMMAND`.");
     if (asked->group == NULL) {
         puts("\nSettings:");
         for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
