@@ -200,7 +200,7 @@ def test_the_login_is_refused(arguments, variable, login, says):
 @pytest.mark.raw("Prism has no certificate")
 def test_the_certificate():
     bad("order", "list", code=1, says="certificate of .* is not trusted: set CA_CERT", CA_CERT=None)
-    bad("order", "list", code=1, says="CA_CERT names cannot be read", CA_CERT="/nowhere")
+    bad("order", "list", code=1, says="CA_CERT names, /nowhere, cannot be read", CA_CERT="/nowhere")
 
 
 @pytest.mark.parametrize("arguments, variable, value, says", [

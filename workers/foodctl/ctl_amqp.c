@@ -26,7 +26,8 @@ ctl_amqp_refused(const ctl_t *ctl, const char *err)
         ctl_fail("%s: RabbitMQ at %s has no such vhost, or the user may not use it: AMQP_URL ends with the vhost's "
                  "name, or with a slash for the usual one", ctl->command, place);
     } else if (ctl_begins(err, "cannot read the certificates")) {
-        ctl_fail("%s: the file that CA_CERT names cannot be read, or has no certificates", ctl->command);
+        ctl_fail("%s: the file that CA_CERT names, %s, cannot be read, or has no certificates", ctl->command,
+                 ctl->ca_cert ? ctl->ca_cert : "?");
     } else if (strstr(err, "verification failed") != NULL) {
         ctl_fail("%s: the certificate of RabbitMQ at %s is another host's, or of nobody that %s", ctl->command, place,
                  ctl->ca_cert ? "CA_CERT's file knows" : "this system knows: CA_CERT names the file of who signed it");

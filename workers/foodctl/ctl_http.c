@@ -41,7 +41,8 @@ ctl_http_unreachable(const ctl_t *ctl, const char *url, CURLcode code, char why[
                  place);
         return;
     case CURLE_SSL_CACERT_BADFILE:
-        snprintf(why, CTL_WHY, "the file that CA_CERT names cannot be read, or has no certificates");
+        snprintf(why, CTL_WHY, "the file that CA_CERT names, %s, cannot be read, or has no certificates",
+                 ctl->ca_cert ? ctl->ca_cert : "?");
         return;
     case CURLE_SSL_CONNECT_ERROR:
         snprintf(why, CTL_WHY, "%s does not speak TLS: is its address one of http:// or of another server?", place);
