@@ -64,7 +64,8 @@ def number(name, default, kind, least, most):
     except ValueError:
         value = least - 1
     if not least <= value <= most:
-        usage(f"{name}={text}: it is a number from {least} to {most}")
+        usage(f"{name}={text}: it is " + (f"a number from {least} to {most}" if most < 2 ** 32
+                                          else f"a whole number, as {name}={default}"))
     return value
 
 

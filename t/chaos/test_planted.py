@@ -48,8 +48,8 @@ def test_break_list_prints_the_names():
     assert (result.returncode, result.stdout.split("\n")) == (0, [*PLANTED, ""])
 
 
-@pytest.mark.parametrize("env, named", [({"BREAK": "lunch"}, "BREAK=lunch"), ({"SEED": "x"}, "SEED=x"),
-                                        ({"MINUTES": "0"}, "MINUTES=0"),
+@pytest.mark.parametrize("env, named", [({"BREAK": "lunch"}, "BREAK=lunch"), ({"MINUTES": "0"}, "MINUTES=0"),
+                                        ({"SEED": "x"}, "SEED=x: it is a whole number, as SEED=1\n"),
                                         ({"MINUTES": "-1"}, "MINUTES=-1"), ({"RATE": "1e9"}, "RATE=1e9")])
 def test_a_wrong_word_is_named(env, named):
     result = chaos(**env)
