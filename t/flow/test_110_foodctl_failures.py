@@ -105,7 +105,7 @@ def test_a_bad_file_of_addresses_writes_nothing(system, tmp_path, name, text, co
     assert list(system.db.service_urls.find()) == before
 
 
-SERVERS = {"ORDER_URL": ("https", "`make up` starts it", "foodsvc-nginx"),
+SERVERS = {"ORDER_URL": ("https", "`make start-nginx` starts it", "foodsvc-nginx"),
            "MONGO_URL": ("mongodb", "`make start-mongo` starts it", "mongod"),
            "REDIS_URL": ("redis", "`make start-redis` starts it", "redis-server"),
            "AMQP_URL": ("amqp", "`make start-rabbit` starts it", "rabbitmq-server")}
@@ -145,6 +145,24 @@ def test_the_server_is_not_there(tmp_path, arguments, variable):
     (tmp_path / "build/run/env").write_text("# nothing\n")
     bad(*arguments, code=1, says=f"{variable} is not set, and build/run/env has none: `make up` writes it",
         cwd=tmp_path, **{variable: None})
+
+
+@pytest.mark.parametrize("arguments, variable, part", [
+    (["order", "list"], "ORDER_URL", "order"), (["stuck"], "MONGO_URL", "mongo"),
+    (["cache", "list"], "REDIS_URL", "redis"), (["dead", "list"], "AMQP_URL", "rabbit")])
+def test_the_system_of_this_folder_is_down(tmp_path, arguments, variable, part):
+    """`make down` has taken build/run/env away, and a shell still has its variables."""
+    scheme, _, unit = SERVERS[variable]
+    url = f"{scheme}://me:s3cret@{NOWHERE}"
+    (tmp_path / "build/run").mkdir(parents=True)
+    saved = tmp_path / "build/run/system.json"
+    saved.write_text(json.dumps({"ports": {part: int(NOWHERE.split(":")[1])}}))
+    bad(*arguments, code=1, says="`make up` starts it", cwd=tmp_path, **{variable: url})
+    bad(*arguments, code=1, says=f"{variable} is not set, and the system of build/run is down: `make up` starts it",
+        cwd=tmp_path, **{variable: None})
+    for text in ('{"ports": {"%s": 1}}' % part, '{"ports": 5}', "rubbish", ""):
+        saved.write_text(text)
+        bad(*arguments, code=1, says=f"`systemctl status {unit}` on its host", cwd=tmp_path, **{variable: url})
 
 
 @pytest.mark.parametrize("url", ["https://me:s3cret", "s3cret", "me:s3cret", "https://s3cret x", "ftp://me:s3cret@h"])

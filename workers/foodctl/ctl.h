@@ -24,6 +24,7 @@ typedef struct {
     /* settings: flags, else the environment, else build/run/env; NULL when none has it */
     char        *order_url, *payment_url, *api_key, *ca_cert, *mongo_url, *redis_url, *amqp_url, *partner_allow;
     char        *env_file;              /* the build/run/env that was found, or NULL */
+    json_t      *down;                  /* without it: the ports of a system in build/run that is not up, or NULL */
     unsigned     local;                 /* CTL_USES_... bits of the settings that it has as they are: `make up`'s */
     bool         json;
     /* what the command was given */
@@ -75,8 +76,8 @@ typedef enum {
 } ctl_advice_e;
 
 /*
- * What to do about the server that a url of ctl's leads to: with make where build/run/env has that url, else what an
- * operator of a production host does. A static text.
+ * What to do about the server that a url of ctl's leads to: with make where build/run/env has that url, or where
+ * `make up` had it before `make down`; else what an operator of a production host does. A static text.
  */
 const char *ctl_advice(const ctl_t *ctl, const char *url, ctl_advice_e what);
 

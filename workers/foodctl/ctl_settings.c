@@ -78,19 +78,20 @@ ctl_settings_open(const char *path)
     return file;
 }
 
+/* build/run/name in this folder or the next one above that has it. *found: its path, the caller's, or NULL. */
 static FILE *
-ctl_settings_find(ctl_t *ctl)
+ctl_settings_find(const char *name, char **found)
 {
     char *folder = getcwd(NULL, 0), *path = NULL, *slash;
     FILE *file = NULL;
 
     while (folder != NULL && file == NULL) {
-        if (asprintf(&path, "%s/build/run/env", folder) < 0) {
+        if (asprintf(&path, "%s/build/run/%s", folder, name) < 0) {
             break;
         }
         file = ctl_settings_open(path);
         if (file != NULL) {
-            ctl->env_file = path;
+            *found = path;
             break;
         }
         free(path);
@@ -133,6 +134,32 @@ ctl_settings_follow(const ctl_option_t *option, char **setting)
     return true;
 }
 
+/* `make down` takes build/run/env away; of its ports system.json still knows. */
+static void
+ctl_settings_down(ctl_t *ctl)
+{
+    char   *path = NULL;
+    FILE   *file = ctl_settings_find("system.json", &path);
+    json_t *saved = file != NULL ? json_loadf(file, 0, NULL) : NULL;
+
+    ctl->down = json_incref(json_object_get(saved, "ports"));
+    json_decref(saved);
+    free(path);
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+/* Does the url lead to where a part of the system that is down was? */
+static bool
+ctl_settings_was(const ctl_t *ctl, const char *url, const char *part)
+{
+    char was[64];
+
+    snprintf(was, sizeof(was), "127.0.0.1:%lld", (long long) json_integer_value(json_object_get(ctl->down, part)));
+    return url != NULL && strcmp(ctl_place(url), was) == 0;
+}
+
 bool
 ctl_settings_load(ctl_t *ctl)
 {
@@ -147,13 +174,15 @@ ctl_settings_load(ctl_t *ctl)
             *ctl_setting(ctl, o) = strdup(value);
         }
     }
-    file = ctl_settings_find(ctl);
+    file = ctl_settings_find("env", &ctl->env_file);
     if (file != NULL) {
         while (getline(&line, &room, file) > 0) {
             ctl_settings_line(ctl, line);
         }
         free(line);
         fclose(file);
+    } else {
+        ctl_settings_down(ctl);
     }
     for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
         if (o->variable != NULL && !ctl_settings_follow(o, ctl_setting(ctl, o))) {
@@ -174,6 +203,8 @@ ctl_settings_free(ctl_t *ctl)
     }
     free(ctl->env_file);
     ctl->env_file = NULL;
+    json_decref(ctl->down);
+    ctl->down = NULL;
 }
 
 const char *
@@ -182,6 +213,8 @@ ctl_need(const ctl_t *ctl, const char *value, const char *variable)
     if (value == NULL && ctl->env_file != NULL) {
         ctl_fail("%s is not set, and build/run/env has none: `make up` writes it, or set it in the environment",
                  variable);
+    } else if (value == NULL && ctl->down != NULL) {
+        ctl_fail("%s is not set, and the system of build/run is down: `make up` starts it", variable);
     } else if (value == NULL) {
         ctl_fail("%s is not set and there is no build/run/env here or above: set it in the environment, or with a flag "
                  "(`foodctl %s --help`)", variable, ctl->command);
@@ -243,15 +276,17 @@ ctl_advice(const ctl_t *ctl, const char *url, ctl_advice_e what)
 {
     static const struct {
         unsigned    use;
-        const char *start, *unit;       /* make's target; systemd's unit */
+        const char *part, *unit, *was[2];       /* make's name; systemd's unit; ports in system.json */
     } servers[] = {
-        { CTL_USES_MONGO, "start-mongo", "mongod" }, { CTL_USES_REDIS, "start-redis", "redis-server" },
-        { CTL_USES_AMQP, "start-rabbit", "rabbitmq-server" },
-        { CTL_USES_ORDER | CTL_USES_PAYMENT, "up", "foodsvc-nginx" }      /* the last: for all else */
+        { CTL_USES_MONGO, "mongo", "mongod", { "mongo", "mongo" } },
+        { CTL_USES_REDIS, "redis", "redis-server", { "redis", "redis" } },
+        { CTL_USES_AMQP, "rabbit", "rabbitmq-server", { "rabbit", "rabbit" } },
+        { CTL_USES_ORDER | CTL_USES_PAYMENT, "nginx", "foodsvc-nginx", { "order", "payment" } }   /* and all else */
     };
     static char text[128];
     unsigned    use = 0;
     size_t      i = 0;
+    bool        down;
 
     for (const ctl_option_t *o = ctl_settings; o->name != NULL; o++) {
         use = o->variable != NULL && url != NULL && *ctl_setting((ctl_t *) ctl, o) == url ? o->use : use;
@@ -259,11 +294,12 @@ ctl_advice(const ctl_t *ctl, const char *url, ctl_advice_e what)
     while (i + 1 < sizeof(servers) / sizeof(servers[0]) && servers[i].use != use) {
         i++;
     }
-    if (ctl->local & use) {
+    down = ctl_settings_was(ctl, url, servers[i].was[0]) || ctl_settings_was(ctl, url, servers[i].was[1]);
+    if ((ctl->local & use) || down) {
         if (what != CTL_START) {
             return what == CTL_LOOK ? "`make status`" : "`make logs`";
         }
-        snprintf(text, sizeof(text), "`make %s` starts it", servers[i].start);
+        snprintf(text, sizeof(text), "`make %s%s` starts it", down ? "up" : "start-", down ? "" : servers[i].part);
     } else {
         snprintf(text, sizeof(text), "`%s %s` on its host%s", what == CTL_LOGS ? "journalctl -u" : "systemctl status",
                  servers[i].unit, what == CTL_START ? " tells" : "");
