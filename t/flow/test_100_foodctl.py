@@ -137,8 +137,13 @@ def test_health(system):
     text = good("health")
     assert text.startswith("SERVICE                  STATUS\nOrderService             ok      version ")
     assert "\n  RabbitMQ               ok\n" in text and "DOWN" not in text
-    services = from_json("health")
-    assert [(one["name"], one["status"]) for one in services] == [("OrderService", True), ("PaymentService", True)]
+    assert re.search(r"\nRedis                    ok\norderd                   ok      consumers of OrderService: \d, "
+                     r"events that wait: \d+\n$", text)
+    good_ones = [("OrderService", True), ("PaymentService", True), ("Redis", True), ("orderd", True)]
+    assert [(one["name"], one["status"]) for one in from_json("health")] == good_ones
+    # what is not known is not asked
+    assert [(one["name"], one["status"]) for one in from_json("health", REDIS_URL=None, AMQP_URL=None)] \
+        == good_ones[:2]
 
 
 def test_urls(system, tmp_path):

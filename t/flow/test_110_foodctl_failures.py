@@ -188,6 +188,26 @@ def test_health_is_a_table_and_one_line():
     bad("health", code=1, says="PAYMENT_URL is not set", PAYMENT_URL=None)
 
 
+def test_health_names_what_the_services_do_not_ask(without, tmp_path):
+    bad("health", code=1, says=f"health: Redis at {NOWHERE} cannot be reached", REDIS_URL=f"redis://{NOWHERE}",
+        prints=rf"(?s)OrderService +ok.*\nRedis +DOWN +Redis at {NOWHERE} cannot be reached.*\norderd +ok +consumers")
+    bad("health", code=1, says="RabbitMQ at .* refused the login",
+        AMQP_URL=re.sub(r"//.*@", "//me:s3cret@", os.environ["AMQP_URL"]),
+        prints=r"\norderd +DOWN +RabbitMQ at .* refused the login")
+    without("orderd")
+    why = "nobody consumes OrderService: `{}`"
+    bad("health", code=1, says=why.format("systemctl status 'foodsvc-orderd@.'"), prints=r"\norderd +DOWN +nobody")
+    (tmp_path / "build/run").mkdir(parents=True)
+    (tmp_path / "build/run/env").write_text(f"export AMQP_URL='{os.environ['AMQP_URL']}'\n")
+    bad("health", "--json", code=1, says=why.format("make start-orderd"), cwd=tmp_path,
+        prints='"name":"orderd","status":false,"detail":"nobody')
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path):
+    bad("health", code=1, says=f"CA_CERT names, {tmp_path}/none.crt, cannot be read", CA_CERT=f"{tmp_path}/none.crt",
+        prints=rf"OrderService +DOWN +the file that CA_CERT names, {tmp_path}/none.crt, cannot be read")
+
+
 def test_the_key_is_refused(system):
     order_id = system.place()["id"]
     for arguments in (["order", "place"], ["order", "list"], ["order", "show", order_id], ["order", "cancel", order_id],

@@ -53,6 +53,8 @@ typedef struct {
  * what stands before the @ of a url becomes ***. Returns CTL_FAILED, so that a command can return it.
  */
 int ctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* From now on what ctl_fail would print is put into why (CTL_WHY bytes), without its "foodctl: "; NULL: no more. */
+void ctl_fail_into(char *why);
 /* The same; returns CTL_USAGE. */
 int ctl_misused(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,9 +1,12 @@
 /*
- * health: what OrderService and PaymentService say of themselves and of what they need, as a table.
+ * health: what OrderService and PaymentService say of themselves and of what they need, as a table. Of Redis, without
+ * which they go on, and of orderd, which they never meet, they say nothing: those are asked for from here.
  */
 #include <stdio.h>
 #include <string.h>
-#include "ctl.h"
+#include "ctl_message.h"
+#include "ctl_redis.h"
+#include "ctl_table.h"
 #include "foodsvc_names.h"
 
 static void
@@ -72,6 +75,56 @@ ctl_health_one(const ctl_t *ctl, const char *name, const char *url, json_t *all,
     return good;
 }
 
+/* The next two say what is wrong by ctl_fail, whose text is why. */
+static bool
+ctl_health_redis(const ctl_t *ctl, char why[CTL_WHY])
+{
+    redisContext *redis = ctl_redis_open(ctl);
+
+    (void) why;
+    redisFree(redis);
+    return redis != NULL;
+}
+
+static bool
+ctl_health_orderd(const ctl_t *ctl, char why[CTL_WHY])
+{
+    worker_amqp_t *amqp = ctl_amqp_open(ctl);
+    uint32_t       waiting = 0, consumers = 0;
+    bool           counted = amqp != NULL && ctl_message_count(ctl, amqp, FOODSVC_QUEUE, &waiting, &consumers);
+
+    worker_amqp_close(amqp);
+    if (counted && consumers == 0) {
+        snprintf(why, CTL_WHY, "nobody consumes %s: %s", FOODSVC_QUEUE, ctl->local & CTL_USES_AMQP
+                 ? "`make start-orderd` starts it" : "`systemctl status 'foodsvc-orderd@*'` on its host tells");
+    } else if (counted) {
+        snprintf(why, CTL_WHY, "consumers of %s: %u, events that wait: %u", FOODSVC_QUEUE, consumers, waiting);
+    }
+    return counted && consumers > 0;
+}
+
+/* One that is asked from here. As ctl_health_one. */
+static bool
+ctl_health_own(const ctl_t *ctl, const char *name, bool (*ask)(const ctl_t *, char *), json_t *all, char why[CTL_WHY])
+{
+    size_t len = strlen(ctl->command) + 2;
+    bool   good;
+
+    why[0] = '\0';
+    ctl_fail_into(why);
+    good = ask(ctl, why);
+    ctl_fail_into(NULL);
+    if (strncmp(why, ctl->command, len - 2) == 0 && strncmp(why + len - 2, ": ", 2) == 0) {
+        memmove(why, why + len, strlen(why + len) + 1);
+    }
+    if (ctl->json) {
+        json_array_append_new(all, json_pack("{s:s, s:b, s:s}", "name", name, "status", good, "detail", why));
+    } else {
+        ctl_health_line(name, good, why);
+    }
+    return good;
+}
+
 int
 ctl_health(ctl_t *ctl)
 {
@@ -94,6 +147,12 @@ ctl_health(ctl_t *ctl)
         if (!ctl_health_one(ctl, names[i], urls[i], all, why) && first[0] == '\0') {
             memcpy(first, why, sizeof(first));
         }
+    }
+    if (ctl->redis_url != NULL && !ctl_health_own(ctl, "Redis", ctl_health_redis, all, why) && first[0] == '\0') {
+        memcpy(first, why, sizeof(first));
+    }
+    if (ctl->amqp_url != NULL && !ctl_health_own(ctl, "orderd", ctl_health_orderd, all, why) && first[0] == '\0') {
+        memcpy(first, why, sizeof(first));
     }
     if (ctl->json) {
         ctl_print_json(all);

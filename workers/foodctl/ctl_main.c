@@ -33,6 +33,14 @@ ctl_hide_logins(char *text)
     }
 }
 
+static char *ctl_told;      /* ctl_fail_into's */
+
+void
+ctl_fail_into(char *why)
+{
+    ctl_told = why;
+}
+
 static int __attribute__((format(printf, 2, 0)))
 ctl_tell(int code, const char *format, va_list args)
 {
@@ -50,6 +58,11 @@ ctl_tell(int code, const char *format, va_list args)
             *c = ' ';
         }
         *c = iscntrl((unsigned char) *c) ? ' ' : *c;
+    }
+    if (ctl_told != NULL) {
+        snprintf(ctl_told, CTL_WHY, "%s", text);
+        free(text);
+        return code;
     }
     fflush(stdout);         /* so that on a terminal the reason comes last */
     fprintf(stderr, "foodctl: %s\n", text);

@@ -181,9 +181,10 @@ const ctl_command_t ctl_commands[] = {
       "An order that is cancelled already is only repaired. It exits with 1 when the order can't be given up, and "
       "where `foodctl order repair` does.",
       "order refund 01a20869-b77a-7000-a231-1fc5d3d2d7fc --wait 60", ctl_order_refund },
-    { "health", NULL, 0, 0, { 0 }, CTL_USES_API | CTL_USES_PAYMENT, ctl_no_options,
-      "Asks both services how they, and what they need, are.", "It exits with 1 when anything is down.", NULL,
-      ctl_health },
+    { "health", NULL, 0, 0, { 0 }, CTL_USES_API | CTL_USES_PAYMENT | CTL_USES_REDIS | CTL_USES_AMQP, ctl_no_options,
+      "Asks both services how they, and what they need, are; and Redis, and RabbitMQ how many orderd consume the queue.",
+      "The last two are asked from here, where REDIS_URL and AMQP_URL are known. Nobody can be asked about sweepd: "
+      "what it should have done is in `foodctl stuck`. It exits with 1 when anything is down.", NULL, ctl_health },
     { "urls load", "FILE|NAME=URL...", 1, CTL_MAX_ARGS, { CTL_WORDS_FILE, CTL_WORDS_FILE },
       CTL_USES_MONGO | CTL_USES_REDIS | CTL_USES_JSON, ctl_load_options, "Writes the services' addresses to MongoDB.",
       "FILE has NAME=URL lines, an object {NAME: URL, ...}, or a list of documents {\"_id\": NAME, \"url\": URL}. All "
