@@ -54,7 +54,26 @@ def test_an_order_whose_payment_the_card_company_has(stored, system):
     assert young not in orders and young not in payments
     assert orders[old]["owes"] == [] and orders[old]["waits_for"] == "paymentPaid" and old in payments
     assert orders[refused]["owes"] == ["payment"] and orders[paid]["owes"] == ["payment"]
+    assert (orders[paid]["payment"], orders[paid]["event_sent"]) == ("paymentPaid", True)
+    assert "payment" not in orders[refused] and "payment" not in orders[old]
     assert stuck("--older", "30s")[0][young]["waits_for"] == "paymentPaid"
+
+
+def test_an_order_that_has_not_heard_of_its_payment(stored, system):
+    since = ago(seconds=40)
+    ids = [stored("created", since, owes_since=since, updated=[], **claimed()) for _ in range(3)]
+    mark = {"id": str(uuid.uuid4()), "status": "paymentPaid", "when": since}
+    for order_id, status, outbox in zip(ids, ("paymentPaid", "paymentPaid", "paymentFailed"), ([], [mark], [])):
+        system.db.payments.insert_one({
+            "_id": order_id, "metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": "c"},
+            "transaction_id": Binary(uuid.uuid4().bytes, 4), "status": status, "created": since, "outbox": outbox})
+    try:
+        text = run("stuck").stdout
+        for order_id, why in zip(ids, ("paid; its event has not been consumed", "paid; its event has not been sent",
+                                       "paymentFailed; its event has not been consumed")):
+            assert re.search(rf"\norder    {order_id}  created            \d+[sm] +{why}\n", text), text
+    finally:
+        system.db.payments.delete_many({"_id": {"$in": ids}})
 
 
 def test_a_claim_speaks_to_no_terminal(stored):
@@ -132,8 +151,8 @@ def test_documents_that_nobody_can_read(system, stored):
 
 
 def test_the_limit_is_told(stored):
-    for _ in range(3):
-        stored("created", ago(seconds=100), owes_since=ago(seconds=100), updated=[], **claimed())
+    for _ in range(3):          # older than what other tests have left, which counts and need not be stuck
+        stored("created", ago(hours=1), owes_since=ago(hours=1), updated=[], **claimed())
     assert "; there may be more: --limit N looks further\n" in run("stuck", "--limit", "2").stdout
     assert len(stuck("--limit", "2")[0]) >= 2
 

@@ -5,7 +5,8 @@
  * away or refuses. Those are asked for by the index that sweepd uses, with sweepd's ages. An order that owes nothing
  * waits for somebody's event; how long that may take life says, and the statuses' orders are walked for it, in pages.
  * Of the payments, those stand that have an event which was not sent, or that wait for the card company. An order owes
- * its payment until that has come; once the card company has taken it, the order waits for an event like any other.
+ * its payment until that has come; once the card company has taken it, the order waits for an event like any other, and
+ * once that has called back, for its event to be consumed.
  *
  * Nothing is written, nobody is asked but MongoDB; so it tells the same while everything else is down.
  */
@@ -83,8 +84,9 @@ ctl_stuck_next(foodsvc_status_e status)
     return status;
 }
 
+/* payment: of an order that owes one and has not heard how it ended; NULL for all others. */
 static void
-ctl_stuck_add_order(ctl_stuck_t *stuck, const foodsvc_order_t *order, unsigned owes)
+ctl_stuck_add_order(ctl_stuck_t *stuck, const foodsvc_order_t *order, unsigned owes, const foodsvc_payment_t *payment)
 {
     char    text[FOODSVC_TIME_TEXT + 1];
     json_t *one = ctl_stuck_one(stuck, order->id, foodsvc_status_name(order->status), foodsvc_order_since(order));
@@ -101,40 +103,51 @@ ctl_stuck_add_order(ctl_stuck_t *stuck, const foodsvc_order_t *order, unsigned o
     json_object_set_new(one, "claim", order->claim_by[0] == '\0' || order->claim_until <= stuck->now ? json_null()
                         : json_pack("{s:s, s:s}", "by", order->claim_by, "until",
                                     foodsvc_time_format(order->claim_until, text)));
+    if (payment != NULL && payment->status != FOODSVC_PENDING) {
+        json_object_set_new(one, "payment", json_string(foodsvc_payment_status_name(payment->status)));
+        json_object_set_new(one, "event_sent", json_boolean(payment->noutbox == 0));
+    }
     json_array_append_new(stuck->orders, one);
 }
 
-/* The card company has taken the order's payment, and has not called back. A payment that cannot be read: no. */
-static bool
-ctl_stuck_asked(const ctl_stuck_t *stuck, const char *id)
+/* The order's payment. NULL: there is none, or it cannot be read. */
+static foodsvc_payment_t *
+ctl_stuck_payment(const ctl_stuck_t *stuck, const char *id)
 {
     char               err[FOODSVC_ERR];
     foodsvc_payment_t *payment = NULL;
-    bool               asked = foodsvc_store_payment_find(stuck->store, id, &payment, err) == FOODSVC_STORE_OK
-                               && payment->status == FOODSVC_PENDING && !payment->reimburse
-                               && foodsvc_payment_taken(payment);
 
-    foodsvc_payment_free(payment);
-    return asked;
+    return foodsvc_store_payment_find(stuck->store, id, &payment, err) == FOODSVC_STORE_OK ? payment : NULL;
+}
+
+/* The card company has taken it, and has not called back. */
+static bool
+ctl_stuck_asked(const foodsvc_payment_t *payment)
+{
+    return payment != NULL && payment->status == FOODSVC_PENDING && !payment->reimburse
+           && foodsvc_payment_taken(payment);
 }
 
 /* Is it stuck? An order that is not marked owes nothing, or another implementation wrote it. */
 static void
 ctl_stuck_judge(ctl_stuck_t *stuck, const foodsvc_order_t *order)
 {
-    unsigned owes = foodsvc_order_owes(order);
-    int      wait = owes ? AGE_OWES : ctl_stuck_waits[order->status];
+    unsigned           owes = foodsvc_order_owes(order);
+    int                wait = owes ? AGE_OWES : ctl_stuck_waits[order->status];
+    foodsvc_payment_t *payment;
 
     if (wait == 0 || ctl_stuck_young(stuck, foodsvc_order_since(order), wait)) {
         return;
     }
-    if (owes == FOODSVC_OWES_PAYMENT && ctl_stuck_asked(stuck, order->id)) {
+    payment = owes == FOODSVC_OWES_PAYMENT ? ctl_stuck_payment(stuck, order->id) : NULL;
+    if (ctl_stuck_asked(payment)) {
         owes = FOODSVC_OWES_NOTHING;
-        if (ctl_stuck_young(stuck, foodsvc_order_since(order), AGE_CARD)) {
-            return;
-        }
+        wait = AGE_CARD;
     }
-    ctl_stuck_add_order(stuck, order, owes);
+    if (!ctl_stuck_young(stuck, foodsvc_order_since(order), wait)) {
+        ctl_stuck_add_order(stuck, order, owes, payment);
+    }
+    foodsvc_payment_free(payment);
 }
 
 /* The orders that the question finds, page by page. CTL_OK, or told. */
@@ -265,8 +278,14 @@ ctl_stuck_why(const ctl_stuck_t *stuck, const json_t *one)
     const json_t *owes = json_object_get(one, "owes"), *claim = json_object_get(one, "claim"), *name;
     const char   *waits = json_string_value(json_object_get(one, "waits_for"));
     const char   *unsent = json_string_value(json_object_get(one, "unsent"));
+    const char   *payment = json_string_value(json_object_get(one, "payment"));
     size_t        i;
 
+    if (payment != NULL) {
+        printf("%s; its event has not been %s", strcmp(payment, foodsvc_payment_status_name(FOODSVC_PAY_PAID)) == 0
+               ? "paid" : payment, json_is_true(json_object_get(one, "event_sent")) ? "consumed\n" : "sent\n");
+        return;
+    }
     json_array_foreach(owes, i, name) {
         printf("%s%s", i > 0 ? ", " : "owes ", json_string_value(name));
     }
