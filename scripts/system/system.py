@@ -29,7 +29,11 @@ PARTS = {
     "sweepd": (("sweepd",), ()),
 }
 SERVERS = ("mongo", "redis", "rabbit")
+USES = {"epmd": " (port mapper)", "rabbit": " (AMQP)", "rabbit_dist": " (between nodes)"}
 PATIENCE = {"rabbit": 60, "mongo": 30, "prism": 40, "everything": 20}
+# What is known of a part that nothing is wrong with, where that is less than an answer; what it can't work without.
+KNOWN = {"orderd": "consumes the queue", "sweepd": "runs"}
+WORKS_ON = {"orderd": ("mongo", "rabbit"), "sweepd": ("mongo", "rabbit")}
 NEEDED = {"redis": [("redis-server", "redis-server")], "mongo": [],
           "rabbit": [("epmd", "erlang-base"), ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")]}
 
@@ -40,6 +44,7 @@ class System:
     def __init__(self):
         self.settings = Settings()
         self.supervisor = Supervisor(self.settings.run, render.socket_path(self.settings))
+        self.log_sizes = {}             # program: how long its log was before it was started
 
     @contextlib.contextmanager
     def _locked(self):
@@ -147,7 +152,11 @@ class System:
             alive = any(state in ALIVE for p in programs for state, _ in running.get(p, []))
             changed = any(prints.get(p) != self.settings.fingerprints.get(p) for p in programs)
             if alive and (part not in parts or changed):
-                say(f"stopping {part}" + (": its configuration or program has changed" if part in parts else ""))
+                why = ": its configuration or program has changed" if part in parts else ""
+                speed = self.settings.saved.get("speed", self.settings.speed)
+                if why and part == "sim" and speed != self.settings.speed:
+                    why = f": speed {speed:g} -> {self.settings.speed:g}"
+                say(f"stopping {part}{why}")
                 self._stop_part(part)
 
     def _start(self, parts):
@@ -156,6 +165,7 @@ class System:
             if not all(self.supervisor.running(program) for program in PARTS[part][0]):
                 self._check_ports(part)
                 for program in PARTS[part][0]:
+                    self.log_sizes[program] = self._log_size(program)
                     self.supervisor.start(program)
         for part in parts:
             self._wait(part, health.CHECKS[part])
@@ -181,7 +191,8 @@ class System:
                 raise Trouble(f"port {port}, for {what}, is taken by {processes.holder(port)}; {hint}")
 
     def _wait(self, part, check):
-        deadline = time.monotonic() + PATIENCE.get(part, 15)
+        started = time.monotonic()
+        deadline = started + PATIENCE.get(part, 15)
         programs = PARTS.get(part, ((), ()))[0]
         while True:
             dead = [p for p in programs if not self.supervisor.running(p)]
@@ -190,14 +201,28 @@ class System:
             wrong = check(self.settings)
             if wrong is None:
                 return
+            if part == "orderd" and time.monotonic() > started + 1.5 and health.rabbit(self.settings) is not None:
+                how = "it was given by AMQP_URL" if "rabbit" in self.settings.given else "make start-rabbit"
+                raise Trouble(f"orderd runs, and waits for RabbitMQ: {how}")
             if time.monotonic() > deadline:
                 raise Trouble(f"{part} does not get ready: {wrong}\n{self._log_tail(programs[-1]) if programs else ''}")
             time.sleep(0.1)
 
+    def _log_path(self, program):
+        return os.path.join(self.settings.run, "logs", program + ".log")
+
+    def _log_size(self, program):
+        try:
+            return os.stat(self._log_path(program)).st_size
+        except OSError:
+            return 0
+
     def _log_tail(self, program):
-        path = os.path.join(self.settings.run, "logs", program + ".log")
+        """What it has said since this command started it, not what others did before."""
+        path = self._log_path(program)
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
+                file.seek(self.log_sizes.get(program, 0))
                 lines = file.read().splitlines()[-12:]
         except OSError:
             lines = []
@@ -318,15 +343,16 @@ class System:
             self._known(part)
             self._start([part])
             self._write_env()
-            say(f"{part} answers")
+            say(f"{part} {KNOWN.get(part, 'answers')}")
 
     def stop(self, part):
         """Ends one part in its own way, and waits until it is gone."""
         with self._locked():
             self._known(part)
+            was = processes.ours(self.settings.run, part)
             self._stop_part(part)
             self._write_env()
-            say(f"{part} is stopped")
+            say(f"{part} {'is stopped' if was else 'was not running'}")
 
     def _stop_part(self, part):
         processes.send(processes.ours(self.settings.run, part), signal.SIGCONT)
@@ -338,12 +364,12 @@ class System:
         """SIGKILL to every process of one part."""
         with self._locked():
             self._known(part)
-            processes.end(self.settings.run, part, patience=0)
+            was = processes.end(self.settings.run, part, patience=0)
             deadline = time.monotonic() + 5
             while any(self.pids(program) for program in PARTS[part][0]) and time.monotonic() < deadline:
                 time.sleep(0.03)                # until supervisord has noticed
             self._write_env()
-            say(f"{part} is killed")
+            say(f"{part} {'is killed' if was else 'was not running'}")
 
     def restart(self, part):
         """stop and start."""
@@ -360,7 +386,7 @@ class System:
             say("not running" + (f", but {len(left)} processes are left over: make down" if left else ""))
             return False
         groups = self.supervisor.processes()
-        good = True
+        good, away = True, set()
         for part, (programs, _) in PARTS.items():
             pids = [str(pid) for program in programs for pid in self.pids(program)]
             where = settings.given.get(part) and "a server given by its url"
@@ -369,11 +395,16 @@ class System:
             if part == "sim" and settings.partners == "none":
                 say(f"{'sim':8} {'not here (PARTNERS=none)':30} {'':18} yours at {self._partners_ports()}")
                 continue
-            where = where or ", ".join(str(settings.ports[name]) for name in self._ports(part))
+            where = where or ", ".join(f"{settings.ports[name]}{USES.get(name, '')}" for name in self._ports(part))
             wrong = health.CHECKS[part](settings) if pids or part in settings.given else "not running"
+            if wrong is not None and part in SERVERS:
+                away.add(part)
+            waits = [server for server in WORKS_ON.get(part, ()) if server in away]
+            if pids and waits:
+                wrong = "runs, waits for " + ", ".join(waits)
             good = good and wrong is None
             running = "pid " + " ".join(pids) if pids else ""
-            say(f"{part:8} {'answers' if wrong is None else wrong:30} {running:18} {where}")
+            say(f"{part:8} {KNOWN.get(part, 'answers') if wrong is None else wrong:30} {running:18} {where}")
         if self.pids("nginx"):
             wrong = health.everything(settings)
             well = "both services say that all is well" + ("" if good else ", but not every part of the system answers")

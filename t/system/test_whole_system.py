@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 
 import pytest
 from test_setup_and_up import ROOT, Private, processes
@@ -34,6 +35,30 @@ def test_status_says_that_all_is_well(system):
     result = system("status")
     assert result.returncode == 0, result.stdout
     assert "both services say that all is well" in result.stdout
+    # of these two nobody knows that they answer
+    assert re.search(r"(?m)^orderd +consumes the queue +pid \d+", result.stdout)
+    assert re.search(r"(?m)^sweepd +runs +pid \d+", result.stdout)
+    assert re.search(rf"(?m)^rabbit .* {system.ports()['rabbit']} \(AMQP\), ", result.stdout)
+
+
+@pytest.mark.parametrize("server", ["mongo", "rabbit"])
+def test_a_worker_without_its_server_waits_for_it(system, server):
+    assert system("kill", server).stdout == f"{server} is killed\n"
+    for end in ("kill", "stop"):
+        assert system(end, server).stdout == f"{server} was not running\n"
+    status = system("status")
+    assert status.returncode == 1
+    for worker in ("orderd", "sweepd"):
+        assert re.search(rf"(?m)^{worker} +runs, waits for {server} +pid \d+", status.stdout), status.stdout
+    if server == "rabbit":
+        assert system("stop", "orderd").returncode == 0
+        started = time.monotonic()
+        result = system("start", "orderd")
+        assert result.returncode == 1 and time.monotonic() - started < 10
+        assert result.stderr == "foodsvc: orderd runs, and waits for RabbitMQ: make start-rabbit\n"
+    assert system("start", server).stdout == f"{server} answers\n"
+    assert system("start", "orderd").stdout == "orderd consumes the queue\n"
+    assert system("status").returncode == 0
 
 
 @pytest.mark.parametrize("part", ["nginx", "orderd", "sweepd", "sim"])
@@ -87,6 +112,12 @@ def test_a_state_that_cannot_be_kept_is_found_by_check(tmp_path, state, says):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_another_speed_is_told(system):
+    result = system("up", SPEED="300")
+    assert result.returncode == 0 and "stopping sim: speed 3000 -> 300\n" in result.stdout, result.stdout
+    assert "stopping sim: speed 300 -> 3000\n" in system("up").stdout
+
+
 def test_several_workers(system):
     result = system("up", ORDERDS="2", SWEEPDS="3")
     assert result.returncode == 0, result.stderr
@@ -99,8 +130,10 @@ def test_a_worker_that_dies_at_its_start_is_told_with_its_last_words(system):
     path = os.path.join(system.run, "orderd.conf")
     with open(path, "a", encoding="ascii") as file:
         file.write("no_such_key = 1\n")
+    with open(os.path.join(system.run, "logs/orderd.log"), "a", encoding="ascii") as file:
+        file.write("said by an earlier one\n")
     result = system("start", "orderd")
     assert result.returncode == 1
-    assert "no_such_key" in result.stderr
+    assert "no_such_key" in result.stderr and "earlier" not in result.stderr
     result = system("up")
     assert result.returncode == 0, result.stderr
