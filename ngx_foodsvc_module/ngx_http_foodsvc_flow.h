@@ -133,8 +133,8 @@ ngx_int_t ngx_http_foodsvc_relay(ngx_http_foodsvc_publish_op_t *op);
 /* --- the outbox (ngx_http_foodsvc_outbox.c) --- */
 
 /*
- * Publishes the events of a payment's marks that are due, in their order; when the broker has confirmed one, its mark is
- * cleared. reply is called once, as flow_announce() calls `then`; without a ctx (NULL) it isn't, and nobody waits.
+ * Publishes the events of a payment's marks that are due, in their order; when the broker has confirmed one, its mark
+ * is cleared. reply is called once, as flow_announce() calls `then`; without a ctx (NULL) it isn't, and nobody waits.
  */
 void ngx_http_foodsvc_outbox_relay(const foodsvc_payment_t *payment, ngx_http_foodsvc_ctx_t *ctx,
     ngx_http_foodsvc_handler_pt reply);

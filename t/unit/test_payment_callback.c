@@ -18,9 +18,9 @@ static void a_pending_callback_stores_its_transaction(void **state)
 }
 
 /*
- * The transaction of a refund is known by the answer to its request alone. A `pending` that is told of the charge, or of
- * an earlier refund, late or twice, must not take its place: then the refund's failure would not be known as such, or an
- * earlier one's would be taken for it.
+ * The transaction of a refund is known by the answer to its request alone. A `pending` that is told of the charge, or
+ * of an earlier refund, late or twice, must not take its place: then the refund's failure would not be known as such,
+ * or an earlier one's would be taken for it.
  */
 static void a_pending_callback_is_not_taken_for_the_open_refunds(void **state)
 {
