@@ -192,7 +192,7 @@ class System:
 
     def _wait(self, part, check):
         started = time.monotonic()
-        deadline = started + PATIENCE.get(part, 15)
+        deadline = started + PATIENCE.get(part, 15) * (4 if self.settings.valgrind else 1)
         programs = PARTS.get(part, ((), ()))[0]
         while True:
             dead = [p for p in programs if not self.supervisor.running(p)]
