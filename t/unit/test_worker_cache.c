@@ -1,5 +1,5 @@
 /*
- * workers/common/worker_cache.c with a real Redis (REDIS_URL) that can't be reached at will, and a clock that can be put
+ * workers/common/worker_cache.c with a real Redis (REDIS_URL) that can't be reached at will, and a clock that is put
  * forward: what was kept is written when Redis is back, but not when newer entries may have come and gone meanwhile.
  */
 #include "unit.h"
