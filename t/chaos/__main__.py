@@ -9,8 +9,8 @@ history, the timeline of faults, the logs, and the evidence of each violation.
 BREAK=NAME: a test build with one planted fault switched on, which has to be caught; BREAK=list prints the names,
 BREAK=all runs one after the other.
 
-Exit status: 0 nothing lost, duplicated or unexpected (BREAK: nothing found, so the fault was missed; BREAK=all: each was
-caught); 1 a violation (BREAK: the fault was caught; BREAK=all: one was missed); 2 wrongly asked; 3 the run itself
+Exit status: 0 nothing lost, duplicated or unexpected (BREAK: nothing found, so the fault was missed; BREAK=all: each
+was caught); 1 a violation (BREAK: the fault was caught; BREAK=all: one was missed); 2 wrongly asked; 3 the run itself
 failed."""
 
 import datetime

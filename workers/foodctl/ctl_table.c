@@ -182,7 +182,7 @@ const ctl_command_t ctl_commands[] = {
       "where `foodctl order repair` does.",
       "order refund 01a20869-b77a-7000-a231-1fc5d3d2d7fc --wait 60", ctl_order_refund },
     { "health", NULL, 0, 0, { 0 }, CTL_USES_API | CTL_USES_PAYMENT | CTL_USES_REDIS | CTL_USES_AMQP, ctl_no_options,
-      "Asks both services how they, and what they need, are; and Redis, and RabbitMQ how many orderd consume.",
+      "Asks both services how they, and what they need, are; Redis, too, and RabbitMQ who consumes the queue.",
       "The last two are asked from here, where REDIS_URL and AMQP_URL are known. Nobody can be asked about sweepd: "
       "what it should have done is in `foodctl stuck`. It exits with 1 when anything is down.", NULL, ctl_health },
     { "urls load", "FILE|NAME=URL...", 1, CTL_MAX_ARGS, { CTL_WORDS_FILE, CTL_WORDS_FILE },
