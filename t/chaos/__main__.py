@@ -78,7 +78,7 @@ class Run:
         tools = os.path.join(ROOT, os.environ.get("TOOLS") or os.environ.get("BUILD") or "build")
         self.folder = os.path.join(tools, "chaos", f"seed-{seed}" + (f"-{breaking}" if breaking else ""))
         self.machine = Machine.of_program(os.path.join(build, "docs/state-machine"))
-        self.world = World(self.folder, build, tools, SPEED, breaking)
+        self.world = World(self.folder, build, tools, SPEED, breaking, PLANTED[breaking].times if breaking else None)
         self.screen = Screen()
         self.watcher = None
         self.started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -15,6 +15,11 @@ class Planted:
     finds: tuple
     weights: dict
     cuts: tuple = CUTS
+    times: dict = dataclasses.field(default_factory=dict)       # of world.TIMES, what has to be other
+
+
+# PaymentService tells an event again to who asks long after it was sent: what was lost would be mended, and not seen.
+UNTOLD = {"NGINX_HTTP": "foodsvc_callback_wait 1h;"}
 
 
 PLANTED = {
@@ -22,7 +27,7 @@ PLANTED = {
                                 ("stuck", "lost-status", "lost-event"),
                                 {"kill": (80, {"orderd": 3, "worker": 1, "mongo": 1})}),
     "no-outbox": Planted("a callback stores the status without a mark, and publishes once",
-                         ("lost-event",), {"cut": (60, {"rabbit": 1})}, ("lose", "reset")),
+                         ("lost-event",), {"cut": (60, {"rabbit": 1})}, ("lose", "reset"), UNTOLD),
     "unconditional-write": Planted("an order is written whatever it has become since it was read",
                                    ("double-step", "illegal-history"), {}),
     "blind-cache": Planted("a cache entry is set whatever is there, after a deletion, too",
@@ -30,7 +35,7 @@ PLANTED = {
                            {"flush": (10, {"redis": 1}), "pause": (30, {"orderd": 2, "worker": 3, "redis": 3}),
                             "cut": (30, {"redis": 1})}),
     "unconfirmed-publish": Planted("a publish counts as confirmed as soon as it is sent",
-                                   ("lost-event",), {"cut": (60, {"rabbit": 1})}, ("lose", "reset")),
+                                   ("lost-event",), {"cut": (60, {"rabbit": 1})}, ("lose", "reset"), UNTOLD),
     "no-idempotency-key": Planted("the card company is asked again without the first request's key",
                                   ("double-charge", "double-refund"), {}),
 }

@@ -45,9 +45,10 @@ class Trouble(Exception):
 class World:
     """Starts, shows and ends the system."""
 
-    def __init__(self, folder, build, tools, speed, breaking=None):
+    def __init__(self, folder, build, tools, speed, breaking=None, times=None):
         self.folder, self.build, self.tools = folder, build, tools
         self.speed, self.breaking = speed, breaking
+        self.times = TIMES | (times or {})
         self.proxy = None
         self.settings, self.supervisors, self.env = {}, {}, {}
 
@@ -56,7 +57,7 @@ class World:
     def _system(self, part, *words, **more):
         env = {key: value for key, value in os.environ.items()
                if not key.endswith(("_URL", "_PORT")) and key not in ("PARTNERS", "SANITIZE", "MAKEFLAGS", "RUN")}
-        env |= TIMES | {"BUILD": self.build, "TOOLS": self.tools, "PORTS": "free", "SPEED": str(self.speed),
+        env |= self.times | {"BUILD": self.build, "TOOLS": self.tools, "PORTS": "free", "SPEED": str(self.speed),
                         "ORDERDS": "2", "SWEEPDS": "2", "RUN": os.path.join(self.folder, part)} | more
         if self.breaking:
             env["FOODSVC_BREAK"] = self.breaking
