@@ -5,6 +5,8 @@
 #include <string.h>
 #include "foodsvc_payment.h"
 
+#define TELL_LAST   3600000     /* ms */
+
 static const char *const names[FOODSVC_PAYMENT_STATUS_COUNT] = {
     [FOODSVC_PENDING]        = "pending",
     [FOODSVC_PAY_PAID]       = "paymentPaid",
@@ -196,11 +198,15 @@ static void add_mark(foodsvc_payment_t *payment, int64_t when)
 
 /*
  * The company has reported, and the event was sent; who asks nevertheless, long after, has not got it: a queue can lose
- * what it has confirmed. Not more often than the company is asked again: the event may only be late.
+ * what it has confirmed. Or nobody consumes it for a while: so it is told at most as often as the company is asked
+ * again, then more and more seldom, at last once in TELL_LAST.
  */
 static foodsvc_payment_verdict_e tell_again(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    if (payment->noutbox > 0 || !is_overdue(payment, change)) {
+    int64_t since = payment->asked != 0 ? payment->asked : payment->created, age = since - payment->created;
+
+    if (payment->noutbox > 0 || !is_overdue(payment, change)
+        || (since <= change->when && change->when - since < (age < TELL_LAST ? age : TELL_LAST))) {
         return FOODSVC_PAYMENT_NOTHING;
     }
     payment->asked = change->when;
@@ -410,6 +416,7 @@ static foodsvc_payment_verdict_e decide_callback(foodsvc_payment_t *payment, con
     payment->ask_until = 0;
     end_attempt(payment);
     take_transaction(payment, change);
+    payment->asked = change->when;
     if (tells) {
         add_mark(payment, change->when);
     }

@@ -79,8 +79,8 @@ typedef struct {
     double                    amount;           /* euro, > 0: of every attempt, and of the reimbursement */
     char                      attempt_by[FOODSVC_UUID_TEXT + 1];    /* who asks the company now; "" nobody */
     int64_t                   attempt_until;    /* ms */
-    int64_t                   asked;            /* ms: when the last attempt began, or the event was told again; 0: none
-                                                   did, or it isn't known */
+    int64_t                   asked;            /* ms: when the last attempt began, the company reported, or the
+                                                   event was told again; 0: it isn't known */
     /* ms: no attempt begins from then on; 0: unknown, or nothing is open */
     int64_t                   ask_until;
     /* more than one: how an earlier one ended is open */
@@ -152,8 +152,9 @@ typedef enum {
  *   REQUESTED  pending, not taken (no transaction_id), or taken and its callback overdue: WRITE, the attempt begins, or
  *              WAIT for the one that is under way, STALE when it is too late for one; failed without transaction_id:
  *              WRITE to pending, or STALE, but NOTHING for who has waited for the attempt that was refused (`refused`
- *              says how); else the company has reported: TELL, when the last who asked did so longer than the
- *              callback's wait ago and no mark stands, or NOTHING; NOTHING while a reimbursement is open
+ *              says how); else the company has reported: TELL, when that, or the last telling, is longer ago
+ *              than the callback's wait, and than it took so far (at most an hour), and no mark stands, or NOTHING;
+ *              NOTHING while a reimbursement is open
  *   REIMBURSE  paid: WRITE to pending + reimburse, the attempt begins (NOTHING, STALE as above); pending +
  *              reimburse: as REQUESTED, with reimburse_taken for taken; reimbursed: TELL or NOTHING; else ILLEGAL
  *   AMOUNT     pending, and what is pending is what was asked for: WRITE of the amount, PROCEED when one is stored;

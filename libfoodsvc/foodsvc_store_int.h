@@ -189,6 +189,11 @@ void foodsvc_store_pause(unsigned round);
  * Reads all open groups and has each decided. False: the read failed, which is the result of all that were still open.
  */
 bool foodsvc_store_read(foodsvc_store_job_t *job);
+/*
+ * A group's document is not there, as a majority has it: settles it as NOT_FOUND, or as UNAVAILABLE when the primary
+ * itself has the document. One that was elected just now has all that was acknowledged, but does not know it at once.
+ */
+void foodsvc_store_missing(foodsvc_store_job_t *job, foodsvc_store_group_t *group);
 /* Appends `rev` as a write of this job leaves it: doc's last tokens (doc may be NULL) and the job's. */
 bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const bson_t *doc);
 

@@ -147,6 +147,51 @@ static void decide_missing(foodsvc_store_job_t *job)
     }
 }
 
+/* Asks the primary alone. NULL: no memory. */
+static mongoc_cursor_t *open_local(foodsvc_store_job_t *job, const char *id)
+{
+    mongoc_read_concern_t  *concern = mongoc_read_concern_new();
+    mongoc_cursor_t        *cursor = NULL;
+    bson_t                  filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
+
+    if (concern != NULL && mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_LOCAL)
+        && BSON_APPEND_UTF8(&filter, "_id", id) && BSON_APPEND_INT64(&opts, "limit", 1)
+        && BSON_APPEND_INT64(&opts, "maxTimeMS", job->call.store->read_ms)
+        && mongoc_read_concern_append(concern, &opts)) {
+        cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
+    }
+    mongoc_read_concern_destroy(concern);
+    bson_destroy(&filter);
+    bson_destroy(&opts);
+    return cursor;
+}
+
+void foodsvc_store_missing(foodsvc_store_job_t *job, foodsvc_store_group_t *group)
+{
+    mongoc_cursor_t     *cursor = open_local(job, group->id);
+    const bson_t        *doc;
+    bson_error_t         error;
+    foodsvc_store_rc_e   rc = FOODSVC_STORE_NOT_FOUND;
+    char                 err[FOODSVC_ERR] = "";
+
+    if (cursor == NULL) {
+        foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
+        return;
+    }
+    if (mongoc_cursor_next(cursor, &doc)) {
+        rc = FOODSVC_STORE_UNAVAILABLE;
+        foodsvc_store_say(err, "the primary does not know yet that a majority of the servers has it");
+    } else if (mongoc_cursor_error(cursor, &error)) {
+        rc = foodsvc_store_read_error(&error, err);
+    }
+    mongoc_cursor_destroy(cursor);
+    if (rc == FOODSVC_STORE_NOT_FOUND) {
+        foodsvc_store_settle(job, group, rc, err);
+    } else {
+        foodsvc_store_give_up(job, group, rc, err);
+    }
+}
+
 static bool owes_look(const foodsvc_store_job_t *job)
 {
     size_t  i;

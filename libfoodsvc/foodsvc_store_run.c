@@ -24,6 +24,8 @@
  * that is taken back with nobody left who asks again.
  *
  * Our own acknowledged writes are in what is read, for the server acknowledges a write when its majority reads see it.
+ * A new primary has them as well, but does not know at once that a majority has: "not there" is believed when the
+ * primary itself has no such document (foodsvc_store_missing()).
  * Others' may be on the primary alone for a while: then our filter misses. The server waits for the write concern after
  * a miss or a duplicate key, too: it answers when a majority has all that the primary had, so that the next round
  * reads what this one missed on, or else that there is no majority yet. So a majority that lags costs a round, not all

@@ -41,6 +41,7 @@ ngx_http_foodsvc_handler(ngx_http_request_t *r)
     }
 
     if (ctx->conf->role == NGX_HTTP_FOODSVC_ERROR) {
+        ngx_http_foodsvc_key_wipe(r);
         ngx_http_foodsvc_reply_error_page(ctx);
         return ngx_http_foodsvc_discard(ctx);
     }

@@ -117,7 +117,7 @@ static void an_event_that_got_lost_is_told_to_who_asks_again(void **state)
         foodsvc_payment_t        payment;
 
         start(&payment, &cases[i].at);
-        payment.asked = NOW - WAIT + 1;
+        payment.created = payment.asked = NOW - WAIT + 1;
         assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
         assert_int_equal(payment.noutbox, 0);
         change.when++;
@@ -135,8 +135,19 @@ static void an_event_that_got_lost_is_told_to_who_asks_again(void **state)
         change.when++;
         assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_TELL);
         payment.noutbox = 0;
+        change.when += 2 * WAIT - 1;                                /* more and more seldom: nobody may be listening */
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
+        change.when++;
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_TELL);
+        payment.noutbox = 0;
+        payment.created = 0;
+        change.when += 3600000 - 1;                                 /* at last once in an hour */
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
+        change.when++;
+        assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_TELL);
+        payment.noutbox = 0;
         change.callback_wait_ms = 0;
-        change.when += WAIT;
+        change.when += 3600000;
         assert_int_equal(foodsvc_payment_decide(&payment, &change), FOODSVC_PAYMENT_NOTHING);
     }
 }

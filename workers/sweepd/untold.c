@@ -14,7 +14,7 @@
 #include "sweepd.h"
 #include "worker_log.h"
 
-#define LOOKS       32          /* payments read in one sweep */
+#define LOOKS       8           /* payments read in one sweep */
 #define LOOK_LAST   3600000     /* ms between two looks at one order, at most */
 
 
