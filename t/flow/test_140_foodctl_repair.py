@@ -30,7 +30,8 @@ def test_a_payment_that_was_never_asked_for(system, partners, stored):
     assert len(partners.calls_of("bill", order_id)) == 1
     assert system.callback(order_id, "paymentPaid").status_code == 201
     system.wait_status(order_id, "deliveryScheduled")
-    assert good("order", "repair", order_id) == f"nothing is owed\norder {order_id} is deliveryScheduled\n"
+    wait_for(lambda: good("order", "repair", order_id) == f"nothing is owed\norder {order_id} is deliveryScheduled\n",
+             what="an order that owes nothing, a cleared mark included")
 
 
 def test_a_payment_that_is_refused(partners, stored):
@@ -204,7 +205,9 @@ def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners):
     assert "claim" not in doc and "owes_since" not in doc and "reimbursement" in doc["settled"]
     assert system.callback(order_id, "reimbursed").status_code == 201
     system.wait_status(order_id, "reimbursed")
-    assert good("order", "repair", order_id) == f"nothing is owed\norder {order_id} is reimbursed\n"
+    # a mark that was cleared just now is read until a majority has that: its event is sent once more, and harms nobody
+    wait_for(lambda: good("order", "repair", order_id) == f"nothing is owed\norder {order_id} is reimbursed\n",
+             what="an order that owes nothing")
 
 
 def test_a_refund_that_the_company_may_have_forgotten(system, partners):

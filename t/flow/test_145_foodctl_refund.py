@@ -26,7 +26,8 @@ def reimbursed(system, partners, order_id):
     system.callback(order_id, "reimbursed")
     system.wait_status(order_id, "reimbursed")
     assert system.show(order_id)["status"] == "reimbursed"      # the cache's, too
-    assert good("order", "refund", order_id) == f"nothing is owed\norder {order_id} is reimbursed\n"
+    wait_for(lambda: good("order", "refund", order_id) == f"nothing is owed\norder {order_id} is reimbursed\n",
+             what="an order that owes nothing, a cleared mark included")
     assert len(partners.calls_of("reimburse", order_id)) == 1
 
 
