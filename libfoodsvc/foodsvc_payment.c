@@ -128,10 +128,15 @@ static bool is_ours(const foodsvc_payment_t *payment, const foodsvc_payment_chan
     return strcmp(payment->attempt_by, change->by) == 0;
 }
 
+static int64_t last_asked(const foodsvc_payment_t *payment)
+{
+    return payment->asked != 0 ? payment->asked : payment->created;
+}
+
 /* The company has taken it, but its callback should have come by now. A time in the future is a wrong clock's. */
 static bool is_overdue(const foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    int64_t since = payment->asked != 0 ? payment->asked : payment->created;
+    int64_t since = last_asked(payment);
 
     return change->callback_wait_ms > 0
            && (since <= change->when - change->callback_wait_ms || since > change->when + FOODSVC_PAYMENT_LEASE);
@@ -203,7 +208,7 @@ static void add_mark(foodsvc_payment_t *payment, int64_t when)
  */
 static foodsvc_payment_verdict_e tell_again(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
-    int64_t since = payment->asked != 0 ? payment->asked : payment->created, age = since - payment->created;
+    int64_t since = last_asked(payment), age = since - payment->created;
 
     if (payment->noutbox > 0 || !is_overdue(payment, change)
         || (since <= change->when && change->when - since < (age < TELL_LAST ? age : TELL_LAST))) {
