@@ -230,7 +230,7 @@ pid-%:          ## the process ids of one part
 
 # What the threads do: the store's and the publisher's in nginx, and the workers'.
 THREADED = t/050-health.t t/100-redis.t t/110-publisher.t $(wildcard t/2*.t t/flow/test_0[1-6]*.py) \
-    t/flow/test_130_sweepd.py
+    t/flow/test_130_sweepd.py t/flow/test_135_untold.py
 
 .PHONY: test unit asan tsan valgrind bench
 test: setup-tests ## all tests, on servers of their own; T="t/200-orders.t t/flow/test_010_happy_path.py" runs some
@@ -250,7 +250,7 @@ valgrind: setup-tests ## unit programs, nginx and workers under valgrind; slow
 	@+$(SUBMAKE) build unit-programs
 	@VALGRIND=1 $(PYTHON) t/run $(or $(T),$(filter-out %/test_memory.c,$(UNIT_SRCS)) \
 	    $(addprefix t/flow/,test_010_happy_path.py test_020_order_service.py test_030_payment_service.py \
-	    test_050_events.py test_130_sweepd.py))
+	    test_050_events.py test_130_sweepd.py test_135_untold.py))
 .PHONY: fuzz
 ifneq ($(T),http)
 fuzz:           ## libFuzzer on every reader of ours, TIME=60 seconds each; T=NAME: one; T=http: HTTP, with sanitizers

@@ -201,6 +201,29 @@ class System:
         assert self.callback(order["id"], "paymentPaid").status_code == 201
         return self.wait_status(order["id"], "deliveryScheduled")
 
+    def cancelled(self):
+        """The id of an order that was paid, and is cancelled; the card company has taken its refund."""
+        order_id = self.paid()["id"]
+        assert self.order.post(f"/v1/orders/{order_id}/cancel").status_code == 202
+        wait_for(lambda: set(self.doc(order_id).get("settled", [])) == {"deliveryCancel", "reimbursement"}
+                 and "claim" not in self.doc(order_id), what="settled")
+        wait_for(lambda: self.db.payments.find_one({"_id": order_id}).get("reimburse_taken"), what="taken")
+        return order_id
+
+    def asked_at(self, order_id, when, **more):
+        """The card company was asked for its money then, for the first time."""
+        self.db.payments.update_one({"_id": order_id}, {"$set": {"asked": when, "created": when} | more})
+
+    def lose(self, order_id, status, transaction_id=None):
+        """The card company reports; the event is confirmed, and then the queue loses it. orderd is away meanwhile."""
+        make("stop-orderd")
+        try:
+            assert self.callback(order_id, status, transaction_id).status_code == 201
+            wait_for(lambda: "outbox" not in self.db.payments.find_one({"_id": order_id}), what="the mark's end")
+            self.queue.take_where("OrderService", lambda body, _: order_id.encode() in body)
+        finally:
+            make("start-orderd")
+
 
 @pytest.fixture(scope="session")
 def running():

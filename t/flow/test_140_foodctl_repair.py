@@ -173,30 +173,15 @@ def test_unknown_partners(system, stored):
         system.db.service_urls.insert_one(kitchen)
 
 
-def cancelled(system):
-    """A paid order, cancelled, whose refund the card company has taken."""
-    order_id = system.paid()["id"]
-    assert system.order.post(f"/v1/orders/{order_id}/cancel").status_code == 202
-    wait_for(lambda: set(system.doc(order_id).get("settled", [])) == {"deliveryCancel", "reimbursement"}
-             and "claim" not in system.doc(order_id), what="settled")
-    wait_for(lambda: system.db.payments.find_one({"_id": order_id}).get("reimburse_taken"), what="taken")
-    return order_id
-
-
-def asked_at(system, order_id, when, **more):
-    """The card company was asked for it then, for the first time."""
-    system.db.payments.update_one({"_id": order_id}, {"$set": {"asked": when, "created": when} | more})
-
-
 def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners):
-    order_id = cancelled(system)
+    order_id = system.cancelled()
     asked = system.db.payments.find_one({"_id": order_id})["asked"].strftime("%Y-%m-%dT%H:%M:%S")
     said = bad("order", "repair", order_id, code=1, prints=f"^order {order_id} is orderCancelled\n$",
                says="asked for the reimbursement at .*, and has not reported: when it has had 2 minutes, repair has it")
     assert asked in said and len(partners.calls_of("reimburse", order_id)) == 1
     result = run("order", "repair", order_id, "--json")
     assert result.returncode == 1 and f'"waits":{{"of":"reimbursement","since":"{asked}' in result.stdout
-    asked_at(system, order_id, ago(minutes=10))
+    system.asked_at(order_id, ago(minutes=10))
     assert good("order", "repair", order_id) == (f"reimbursement asked: accepted\n"
                                                  f"order {order_id} is orderCancelled\n")
     wait_for(lambda: len(partners.calls_of("reimburse", order_id)) == 2, what="the card company asked again")
@@ -211,8 +196,8 @@ def test_a_refund_that_is_not_reported_on_is_asked_for_again(system, partners):
 
 
 def test_a_refund_that_the_company_may_have_forgotten(system, partners):
-    order_id = cancelled(system)
-    asked_at(system, order_id, ago(hours=25), ask_until=ago(hours=2))
+    order_id = system.cancelled()
+    system.asked_at(order_id, ago(hours=25), ask_until=ago(hours=2))
     since = ago(hours=25).strftime("%Y-%m-%dT%H:")
     bad("order", "repair", order_id, code=1, prints=f"^order {order_id} is orderCancelled\n$",
         says=f"asked for the reimbursement at {since}.*, has not reported, and may have forgotten the key")
@@ -231,11 +216,11 @@ def test_a_charge_of_a_failed_order_that_is_not_reported_on(system, partners):
     bad("order", "repair", order_id, code=1, says="asked for the payment at .*, and has not reported",
         prints=f"^order {order_id} is paymentFailed\n$")
     assert len(partners.calls_of("bill", order_id)) == before
-    asked_at(system, order_id, ago(minutes=10))
+    system.asked_at(order_id, ago(minutes=10))
     assert good("order", "repair", order_id) == f"payment asked: accepted\norder {order_id} is paymentFailed\n"
     wait_for(lambda: len(partners.calls_of("bill", order_id)) == before + 1, what="the card company asked again")
     assert len({call.headers["Idempotency-Key"] for call in partners.calls_of("bill", order_id)}) == 1
-    asked_at(system, order_id, ago(minutes=10))
+    system.asked_at(order_id, ago(minutes=10))
     bad("order", "repair", order_id, code=1, says="PaymentService answered 401: try again",
         prints="payment asked: later", API_KEY="s3cret")
 
@@ -244,21 +229,15 @@ def test_a_charge_of_a_failed_order_that_is_not_reported_on(system, partners):
 def test_an_event_that_the_queue_has_lost(system, partners, status):
     """Of a refund; of a payment that failed first."""
     if status == "reimbursed":
-        order_id = cancelled(system)
+        order_id = system.cancelled()
     else:
         order_id = system.place()["id"]
         assert system.callback(order_id, "paymentFailed").status_code == 201
         system.wait_status(order_id, "paymentFailed")
-    make("stop-orderd")
-    try:
-        assert system.callback(order_id, status).status_code == 201
-        wait_for(lambda: "outbox" not in system.db.payments.find_one({"_id": order_id}), what="the mark's end")
-        system.queue.take_where("OrderService", lambda body, _: order_id.encode() in body)
-    finally:
-        make("start-orderd")
+    system.lose(order_id, status)
     bad("order", "repair", order_id, code=1, prints=f"^order {order_id} is ",
         says=f"the payment is {status}, and the order has not heard; PaymentService was asked at 2")
-    asked_at(system, order_id, ago(minutes=10))
+    system.asked_at(order_id, ago(minutes=10))
     debt = "reimbursement" if status == "reimbursed" else "payment"
     assert good("order", "repair", order_id).startswith(f"{debt} asked: accepted\n")
     if status == "paymentPaid":         # and so the money goes back
@@ -269,8 +248,8 @@ def test_an_event_that_the_queue_has_lost(system, partners, status):
 
 
 def test_a_refund_that_is_refused_again_and_again(system, partners):
-    order_id = cancelled(system)
-    asked_at(system, order_id, ago(minutes=10), status="paymentPaid", reimburse_refused=4)
+    order_id = system.cancelled()
+    system.asked_at(order_id, ago(minutes=10), status="paymentPaid", reimburse_refused=4)
     system.db.payments.update_one({"_id": order_id}, {"$unset": {"reimburse": 1, "reimburse_taken": 1}})
     bad("order", "repair", order_id, code=1, says="refused the reimbursement 4 times, and was asked last at 2",
         prints=f"^order {order_id} is orderCancelled\n$")

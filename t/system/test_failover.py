@@ -63,11 +63,11 @@ def call(system, method, service, path, **more):
                                verify=variables["CA_CERT"], timeout=20, **more)
 
 
-def stored(mongo, status, payment=None):
-    """The id of an order that stands at a status, perhaps with a payment; a majority has it."""
+def stored(mongo, status, payment=None, alone=False):
+    """The id of an order that stands at a status, perhaps with a payment; a majority has it, or the primary alone."""
     order, now = str(uuid.uuid4()), datetime.datetime.now(datetime.timezone.utc)
     customer = uuid.uuid4()
-    with pymongo.MongoClient(mongo.url, w="majority") as client:
+    with mongo.member(FIRST) if alone else pymongo.MongoClient(mongo.url, w="majority") as client:
         if payment:
             client.api_db.payments.insert_one({
                 "_id": order, "status": payment, "created": now, "transaction_id": Binary(uuid.uuid4().bytes, 4),
@@ -128,6 +128,31 @@ def test_what_a_primary_without_majority_has_is_not_taken_for_done(mongo, system
     for order in (paying, arriving):
         wait_for(lambda key=order: call(system, "GET", "ORDER_URL", f"/v1/orders/{key}").json()["status"]
                  == "delivered", f"the end of {order}")
+    assert waiting(system) == 0
+
+
+def test_what_a_primary_without_majority_has_is_not_denied_either(mongo, system):
+    def show(order):
+        return call(system, "GET", "ORDER_URL", f"/v1/orders/{order}")
+
+    with mongo.without(SECOND):
+        paying, arriving = stored(mongo, "created", "pending", alone=True), stored(mongo, "inTransit", alone=True)
+        callback = {"status": "paymentPaid", "caller_id": paying, "transaction_id": str(uuid.uuid4())}
+        answer = show(arriving)
+        assert (answer.status_code, "a majority" in answer.text) == (503, False)    # how it is stored is not theirs
+        assert call(system, "POST", "PAYMENT_URL", "/v1/payments/callback", json=callback).status_code == 503
+        assert show(uuid.uuid4()).status_code == 404
+        tell(system, arriving, "delivered")
+        wait_for(lambda: waiting(system) == 0, "orderd, which takes the event")
+        time.sleep(1)                                                   # and would be done with it
+        assert system("kill", "orderd").returncode == 0                 # what it has not acknowledged comes back
+        wait_for(lambda: waiting(system) == 1, "the event, which is not acknowledged", 10)
+
+    assert system("start", "orderd").returncode == 0
+    wait_for(lambda: call(system, "POST", "PAYMENT_URL", "/v1/payments/callback", json=callback).status_code == 201,
+             "a callback that is taken")
+    for order in (paying, arriving):
+        wait_for(lambda key=order: show(key).json()["status"] == "delivered", f"the end of {order}")
     assert waiting(system) == 0
 
 
