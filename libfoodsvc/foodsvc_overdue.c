@@ -52,7 +52,7 @@ foodsvc_overdue_e foodsvc_overdue(const foodsvc_payment_t *payment, const foodsv
     if (needs == FOODSVC_OVERDUE_NOTHING || needs == FOODSVC_OVERDUE_REFUSED) {
         return needs;
     }
-    if (foodsvc_payment_stale(payment, now)) {
+    if (foodsvc_payment_stale(payment, now) || foodsvc_payment_foreign(payment)) {
         return FOODSVC_OVERDUE_STALE;
     }
     return (pending || payment->noutbox == 0) && foodsvc_payment_overdue(payment, now, wait_ms)

@@ -4,7 +4,8 @@
  * whoever looks after what others left (sweepd, foodctl). Pure; any thread.
  *
  * What is asked for is asked for again with the same idempotency key, or PaymentService has the event sent once more
- * (FOODSVC_PAYMENT_TELL): nothing is charged or given back twice by it.
+ * (FOODSVC_PAYMENT_TELL): nothing is charged or given back twice by it. What another implementation's PaymentService
+ * has asked for is left alone: it may be the one that would be asked, and knows no keys.
  */
 #ifndef FOODSVC_OVERDUE_H
 #define FOODSVC_OVERDUE_H
@@ -14,7 +15,7 @@
 typedef enum {
     FOODSVC_OVERDUE_NOTHING = 0,    /* order and payment agree, or who does what the order owes asks */
     FOODSVC_OVERDUE_SOON,           /* the report, or the event, may still come by itself */
-    FOODSVC_OVERDUE_STALE,          /* the company may not be asked again (foodsvc_payment_stale) */
+    FOODSVC_OVERDUE_STALE,          /* the company may not be asked again (foodsvc_payment_stale, _foreign) */
     FOODSVC_OVERDUE_REFUSED,        /* it has refused the refund so often that nobody asks by himself */
     FOODSVC_OVERDUE_CHARGE,         /* ask for the payment, without a claim: nothing of the order's changes by it */
     FOODSVC_OVERDUE_REFUND          /* store that the order is paid: it owes its refund again, and asks for it */

@@ -94,6 +94,11 @@ static bool is_unheard(const foodsvc_payment_t *payment)
     return !payment->reimburse && !payment->has_amount && !payment->has_transaction_id;
 }
 
+bool foodsvc_payment_foreign(const foodsvc_payment_t *payment)
+{
+    return payment->asked == 0 && payment->has_transaction_id;
+}
+
 bool foodsvc_payment_stale(const foodsvc_payment_t *payment, int64_t now)
 {
     if (payment->status != FOODSVC_PENDING) {
@@ -103,7 +108,7 @@ bool foodsvc_payment_stale(const foodsvc_payment_t *payment, int64_t now)
         return false;
     }
     return payment->ask_until != 0 ? now >= payment->ask_until
-           : payment->asked == 0 && payment->has_transaction_id && !payment->reimburse;
+           : foodsvc_payment_foreign(payment) && !payment->reimburse;
 }
 
 /* --- attempts --- */
@@ -209,9 +214,10 @@ static void add_mark(foodsvc_payment_t *payment, int64_t when)
 static foodsvc_payment_verdict_e tell_again(foodsvc_payment_t *payment, const foodsvc_payment_change_t *change)
 {
     int64_t since = last_asked(payment), age = since - payment->created;
+    int64_t wait = age >= 0 && age < TELL_LAST ? age : TELL_LAST;   /* less than none: a clock was ahead */
 
     if (payment->noutbox > 0 || !is_overdue(payment, change)
-        || (since <= change->when && change->when - since < (age < TELL_LAST ? age : TELL_LAST))) {
+        || (since <= change->when && change->when - since < wait)) {
         return FOODSVC_PAYMENT_NOTHING;
     }
     payment->asked = change->when;

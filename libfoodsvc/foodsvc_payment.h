@@ -99,6 +99,12 @@ bool foodsvc_payment_taken(const foodsvc_payment_t *payment);
  */
 bool foodsvc_payment_stale(const foodsvc_payment_t *payment, int64_t now);
 
+/*
+ * Another implementation's PaymentService has asked the company, without a key: it keeps no `asked`, and no idempotency
+ * of its own, so that whoever answers for PaymentService now, to ask again may charge or give back twice.
+ */
+bool foodsvc_payment_foreign(const foodsvc_payment_t *payment);
+
 foodsvc_payment_t *foodsvc_payment_new(void);
 void foodsvc_payment_free(foodsvc_payment_t *payment);
 

@@ -261,7 +261,7 @@ static void change_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group
     size_t            i;
 
     if (doc == NULL) {
-        foodsvc_store_missing(job, group);
+        foodsvc_store_missing(group, FOODSVC_STORE_NOT_FOUND);
         return;
     }
     group->subject = order = foodsvc_order_from_bson(doc, err);

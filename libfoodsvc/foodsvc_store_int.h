@@ -120,6 +120,8 @@ typedef struct {
     bool                   seen;                /* the read has found it */
     bool                   ours;                /* the document as read carries our rev: our write got there */
     bool                   tried;               /* a write was sent */
+    bool                   missing;             /* not there, as a majority has it; the primary has to be asked */
+    foodsvc_store_rc_e     if_missing;          /* the result when it has none either */
     bool                   look;                /* the last write's outcome shows only in the document */
     bool                   maybe;               /* a write of ours got no answer: it may be done now or later */
     foodsvc_store_write_e  kind;
@@ -190,10 +192,11 @@ void foodsvc_store_pause(unsigned round);
  */
 bool foodsvc_store_read(foodsvc_store_job_t *job);
 /*
- * A group's document is not there, as a majority has it: settles it as NOT_FOUND, or as UNAVAILABLE when the primary
- * itself has the document. One that was elected just now has all that was acknowledged, but does not know it at once.
+ * For a kind's decide: the document is not there, as a majority has it, and rc is the result then. Settles the group so
+ * when the decisions are made, or as UNAVAILABLE when the primary itself has the document: one that was elected just
+ * now has all that was acknowledged, but does not know it at once.
  */
-void foodsvc_store_missing(foodsvc_store_job_t *job, foodsvc_store_group_t *group);
+void foodsvc_store_missing(foodsvc_store_group_t *group, foodsvc_store_rc_e rc);
 /* Appends `rev` as a write of this job leaves it: doc's last tokens (doc may be NULL) and the job's. */
 bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const bson_t *doc);
 

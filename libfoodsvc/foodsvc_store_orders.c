@@ -59,7 +59,7 @@ static void find_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group, 
     size_t                     i;
 
     if (doc == NULL) {
-        foodsvc_store_missing(job, group);
+        foodsvc_store_missing(group, FOODSVC_STORE_NOT_FOUND);
         return;
     }
     for (i = 0; read && i < group->count; i++) {
@@ -99,13 +99,9 @@ void foodsvc_store_orders_find(foodsvc_store_t *store, foodsvc_store_order_op_t 
 
 static void delete_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const bson_t *doc)
 {
-    if (doc == NULL && group->tried) {
-        /* Gone after we tried: by us, or by somebody who was as fast. It was there, and is not any more. */
-        foodsvc_store_settle(job, group, FOODSVC_STORE_OK, "");
-        return;
-    }
     if (doc == NULL) {
-        foodsvc_store_missing(job, group);
+        /* Gone after we tried: by us, or by somebody who was as fast. It was there, and is not any more. */
+        foodsvc_store_missing(group, group->tried ? FOODSVC_STORE_OK : FOODSVC_STORE_NOT_FOUND);
         return;
     }
     group->kind = FOODSVC_STORE_DELETE;

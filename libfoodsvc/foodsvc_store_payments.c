@@ -205,7 +205,7 @@ static void insert_new(foodsvc_store_job_t *job, foodsvc_store_group_t *group)
     char  err[FOODSVC_ERR] = "";
 
     if (!apply_changes(job, group, err)) {
-        foodsvc_store_missing(job, group);
+        foodsvc_store_missing(group, FOODSVC_STORE_NOT_FOUND);
         return;
     }
     if (group->subject == NULL) {

@@ -1,6 +1,8 @@
 /*
  * The reading half of a round (foodsvc_store_run.c): what is stored now of the groups that are still open, in one $in,
- * each document given to the kind to decide on; and the tokens by which a write of ours is known again in it.
+ * each document given to the kind to decide on; and the tokens by which a write of ours is known again in it. Where a
+ * document is not there, as a majority has it, and that would be the answer, the primary itself is asked as well: for
+ * all of them at once, in another $in.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +60,8 @@ bool foodsvc_store_append_rev(bson_t *to, const foodsvc_store_job_t *job, const 
     return bson_append_array_end(to, &array) && ok;
 }
 
-static bool append_open_ids(bson_t *filter, const foodsvc_store_job_t *job)
+/* missing: of those alone that were not found. */
+static bool append_open_ids(bson_t *filter, const foodsvc_store_job_t *job, bool missing)
 {
     bson_t       in, ids;
     char         text[16];
@@ -69,7 +72,7 @@ static bool append_open_ids(bson_t *filter, const foodsvc_store_job_t *job)
 
     ok = BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &in) && BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
     for (i = 0; ok && i < job->ngroups; i++) {
-        if (job->groups[i].open) {
+        if (job->groups[i].open && (job->groups[i].missing || !missing)) {
             bson_uint32_to_string(n++, &key, text, sizeof(text));
             ok = BSON_APPEND_UTF8(&ids, key, job->groups[i].id);
         }
@@ -96,9 +99,29 @@ static mongoc_cursor_t *open_cursor(foodsvc_store_job_t *job)
     mongoc_cursor_t  *cursor = NULL;
     bson_t            filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
 
-    if (append_open_ids(&filter, job) && append_read_opts(&opts, job)) {
+    if (append_open_ids(&filter, job, false) && append_read_opts(&opts, job)) {
         cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
     }
+    bson_destroy(&filter);
+    bson_destroy(&opts);
+    return cursor;
+}
+
+/* The ids that are missing, as the primary alone has them. NULL: no memory. */
+static mongoc_cursor_t *open_local(foodsvc_store_job_t *job)
+{
+    mongoc_read_concern_t  *concern = mongoc_read_concern_new();
+    mongoc_cursor_t        *cursor = NULL;
+    bson_t                  filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, fields;
+
+    if (concern != NULL && mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_LOCAL)
+        && append_open_ids(&filter, job, true) && BSON_APPEND_INT32(&opts, "batchSize", FOODSVC_STORE_BATCH + 1)
+        && BSON_APPEND_INT64(&opts, "maxTimeMS", job->call.store->read_ms)
+        && BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &fields) && BSON_APPEND_INT32(&fields, "_id", 1)
+        && bson_append_document_end(&opts, &fields) && mongoc_read_concern_append(concern, &opts)) {
+        cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
+    }
+    mongoc_read_concern_destroy(concern);
     bson_destroy(&filter);
     bson_destroy(&opts);
     return cursor;
@@ -111,18 +134,23 @@ static int compare_group(const void *key, const void *member)
     return strcmp(key, group->id);
 }
 
+static foodsvc_store_group_t *group_of(foodsvc_store_job_t *job, const bson_t *doc)
+{
+    bson_iter_t  iter;
+
+    return bson_iter_init_find(&iter, doc, "_id") && BSON_ITER_HOLDS_UTF8(&iter)
+        ? bsearch(bson_iter_utf8(&iter, NULL), job->groups, job->ngroups, sizeof(job->groups[0]), compare_group)
+        : NULL;
+}
+
 /* Has each document of a read decided that belongs to an open group. */
 static void decide_found(foodsvc_store_job_t *job, mongoc_cursor_t *cursor)
 {
     foodsvc_store_group_t  *group;
     const bson_t           *doc;
-    bson_iter_t             iter;
 
     while (mongoc_cursor_next(cursor, &doc)) {
-        group = NULL;
-        if (bson_iter_init_find(&iter, doc, "_id") && BSON_ITER_HOLDS_UTF8(&iter)) {
-            group = bsearch(bson_iter_utf8(&iter, NULL), job->groups, job->ngroups, sizeof(*group), compare_group);
-        }
+        group = group_of(job, doc);
         if (group == NULL || !group->open || group->seen) {
             continue;
         }
@@ -133,62 +161,72 @@ static void decide_found(foodsvc_store_job_t *job, mongoc_cursor_t *cursor)
     }
 }
 
+void foodsvc_store_missing(foodsvc_store_group_t *group, foodsvc_store_rc_e rc)
+{
+    group->missing = true;
+    group->if_missing = rc;
+}
+
+/* Of the primary's own documents, those that no majority is known to have. */
+static void give_up_found(foodsvc_store_job_t *job, mongoc_cursor_t *cursor)
+{
+    foodsvc_store_group_t  *group;
+    const bson_t           *doc;
+
+    while (mongoc_cursor_next(cursor, &doc)) {
+        group = group_of(job, doc);
+        if (group != NULL && group->open && group->missing) {
+            foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE,
+                                  "the primary does not know yet that a majority of the servers has it");
+        }
+    }
+}
+
+/* Settles the groups that are missing by the primary's own word. */
+static void settle_missing(foodsvc_store_job_t *job)
+{
+    mongoc_cursor_t        *cursor = open_local(job);
+    foodsvc_store_group_t  *group;
+    foodsvc_store_rc_e      rc = FOODSVC_STORE_OK;
+    bson_error_t            error;
+    char                    err[FOODSVC_ERR] = FOODSVC_NO_MEMORY;
+    size_t                  i;
+
+    if (cursor == NULL) {
+        rc = FOODSVC_STORE_UNAVAILABLE;
+    } else {
+        give_up_found(job, cursor);
+        if (mongoc_cursor_error(cursor, &error)) {
+            rc = foodsvc_store_read_error(&error, err);
+        }
+        mongoc_cursor_destroy(cursor);
+    }
+    for (i = 0; i < job->ngroups; i++) {
+        group = &job->groups[i];
+        if (group->open && group->missing && rc == FOODSVC_STORE_OK) {
+            foodsvc_store_settle(job, group, group->if_missing, "");
+        } else if (group->open && group->missing) {
+            foodsvc_store_give_up(job, group, rc, err);
+        }
+    }
+}
+
 static void decide_missing(foodsvc_store_job_t *job)
 {
     foodsvc_store_group_t  *group;
+    bool                    missing = false;
     size_t                  i;
 
     for (i = 0; i < job->ngroups; i++) {
         group = &job->groups[i];
         if (group->open && !group->seen) {
-            group->look = false;
+            group->look = group->missing = false;
             job->kind->decide(job, group, NULL);
+            missing = missing || (group->open && group->missing);
         }
     }
-}
-
-/* Asks the primary alone. NULL: no memory. */
-static mongoc_cursor_t *open_local(foodsvc_store_job_t *job, const char *id)
-{
-    mongoc_read_concern_t  *concern = mongoc_read_concern_new();
-    mongoc_cursor_t        *cursor = NULL;
-    bson_t                  filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
-
-    if (concern != NULL && mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_LOCAL)
-        && BSON_APPEND_UTF8(&filter, "_id", id) && BSON_APPEND_INT64(&opts, "limit", 1)
-        && BSON_APPEND_INT64(&opts, "maxTimeMS", job->call.store->read_ms)
-        && mongoc_read_concern_append(concern, &opts)) {
-        cursor = mongoc_collection_find_with_opts(job->collection, &filter, &opts, NULL);
-    }
-    mongoc_read_concern_destroy(concern);
-    bson_destroy(&filter);
-    bson_destroy(&opts);
-    return cursor;
-}
-
-void foodsvc_store_missing(foodsvc_store_job_t *job, foodsvc_store_group_t *group)
-{
-    mongoc_cursor_t     *cursor = open_local(job, group->id);
-    const bson_t        *doc;
-    bson_error_t         error;
-    foodsvc_store_rc_e   rc = FOODSVC_STORE_NOT_FOUND;
-    char                 err[FOODSVC_ERR] = "";
-
-    if (cursor == NULL) {
-        foodsvc_store_give_up(job, group, FOODSVC_STORE_UNAVAILABLE, FOODSVC_NO_MEMORY);
-        return;
-    }
-    if (mongoc_cursor_next(cursor, &doc)) {
-        rc = FOODSVC_STORE_UNAVAILABLE;
-        foodsvc_store_say(err, "the primary does not know yet that a majority of the servers has it");
-    } else if (mongoc_cursor_error(cursor, &error)) {
-        rc = foodsvc_store_read_error(&error, err);
-    }
-    mongoc_cursor_destroy(cursor);
-    if (rc == FOODSVC_STORE_NOT_FOUND) {
-        foodsvc_store_settle(job, group, rc, err);
-    } else {
-        foodsvc_store_give_up(job, group, rc, err);
+    if (missing) {
+        settle_missing(job);
     }
 }
 

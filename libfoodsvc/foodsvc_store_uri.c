@@ -119,13 +119,16 @@ static bool default_write_concern(mongoc_uri_t *uri, unsigned timeout_ms)
     return true;
 }
 
-/* Of the write concern as it is by now. */
+/*
+ * Of the write concern as it is by now: majority reads show our own acknowledged writes only when these waited for a
+ * majority.
+ */
 static bool default_read_concern(mongoc_uri_t *uri)
 {
     mongoc_read_concern_t *concern;
 
     if (mongoc_read_concern_get_level(mongoc_uri_get_read_concern(uri)) != NULL
-        || mongoc_write_concern_get_w(mongoc_uri_get_write_concern(uri)) == 1) {
+        || !mongoc_write_concern_get_wmajority(mongoc_uri_get_write_concern(uri))) {
         return true;
     }
     concern = mongoc_read_concern_new();

@@ -7,7 +7,8 @@ import uuid
 import bson
 import pytest
 
-from conftest import wait_for
+from conftest import ago, wait_for
+from foodctl import bad
 
 
 def original(**changes):
@@ -107,3 +108,41 @@ def test_a_document_beyond_reading_is_an_error_of_its_own_and_others_go_on(syste
         system.wait_status(good["id"], "deliveryScheduled")
     finally:
         system.db.orders.delete_one({"_id": doc["_id"]})
+
+
+def originals_payment(system, order_id, status):
+    """As the Python original's PaymentService stores it when the card company has taken its request."""
+    system.db.payments.insert_one({
+        "_id": order_id, "status": status, "created": ago(hours=1), "transaction_id": bson.Binary(uuid.uuid4().bytes, 4),
+        "metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": str(uuid.uuid4())}})
+    return system.db.payments.find_one({"_id": order_id})
+
+
+def test_a_charge_that_the_original_asked_for_is_not_asked_for_again(system, partners, sweepd, stored):
+    order_id = stored("created", ago(hours=1), updated=[])
+    payment = originals_payment(system, order_id, "pending")
+    one = sweepd()
+    [line] = wait_for(lambda: one.lines("could not do what an order owes", order_id), what="the refusal")
+    assert "another implementation's PaymentService has asked for it, without a key, and it is pending" in line
+    bad("order", "repair", order_id, code=1, prints="payment asked: refused: another implementation's PaymentService",
+        says="")
+    assert system.doc(order_id)["status"] == "created" and system.db.payments.find_one({"_id": order_id}) == payment
+    assert system.callback(order_id, "paymentPaid").status_code == 201
+    system.wait_status(order_id, "deliveryScheduled")
+    assert partners.calls_of("bill", order_id) == []
+
+
+@pytest.mark.parametrize("status", ["paymentPaid", "reimbursed"])
+def test_a_refund_that_the_original_asked_for_is_not_asked_for_again(system, partners, sweepd, stored, status):
+    """Its event is late, or lost."""
+    order_id = stored("orderCancelled", ago(hours=1), settled=["reimbursement"],
+                      updated=[{"status": state, "when": ago(hours=1)} for state in ("paymentPaid", "orderCancelled")])
+    payment = originals_payment(system, order_id, status)
+    one = sweepd("--age-callback=1s")
+    [line] = wait_for(lambda: one.lines("an order has not heard of its refund, and another PaymentService asked for "
+                                        "that: it is not asked again", order_id), what="the word")
+    assert f"payment={status}" in line
+    bad("order", "repair", order_id, code=1, prints=f"order {order_id} is orderCancelled",
+        says=f"another implementation's PaymentService asked for the reimbursement, without a key, and it is {status}")
+    assert system.db.payments.find_one({"_id": order_id}) == payment
+    assert partners.calls_of("reimburse", order_id) == []

@@ -131,6 +131,25 @@ static void what_is_stale_nobody_asks_for(void **state)
     (void) state;
 }
 
+/* The Python original's: it keeps no `asked`, and shows the company no key, so to ask it again is another refund. */
+static void what_another_payment_service_asked_for_is_not_asked_for_again(void **state)
+{
+    foodsvc_order_t   cancelled = order_at(FOODSVC_ORDER_CANCELLED, FOODSVC_OWES_REIMBURSEMENT);
+    foodsvc_order_t   failed = order_at(FOODSVC_PAYMENT_FAILED, FOODSVC_OWES_NOTHING);
+    foodsvc_payment_t payment = payment_at(REIMBURSED, LONG_AGO);
+
+    payment.asked = 0;
+    payment.has_amount = false;
+    payment.has_transaction_id = true;
+    assert_int_equal(foodsvc_overdue(&payment, &cancelled, NOW, WAIT), FOODSVC_OVERDUE_STALE);
+    payment.status = FOODSVC_PAY_PAID;      /* it leaves it so until the company has called back */
+    assert_int_equal(foodsvc_overdue(&payment, &cancelled, NOW, WAIT), FOODSVC_OVERDUE_STALE);
+    assert_int_equal(foodsvc_overdue(&payment, &failed, NOW, WAIT), FOODSVC_OVERDUE_STALE);
+    payment.status = FOODSVC_PENDING;
+    assert_int_equal(foodsvc_overdue(&payment, &failed, NOW, WAIT), FOODSVC_OVERDUE_STALE);
+    (void) state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +158,7 @@ int main(void)
         cmocka_unit_test(an_event_that_got_lost_is_asked_for),
         cmocka_unit_test(a_refused_refund_is_asked_for_as_often_as_it_is_told),
         cmocka_unit_test(what_is_stale_nobody_asks_for),
+        cmocka_unit_test(what_another_payment_service_asked_for_is_not_asked_for_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

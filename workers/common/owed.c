@@ -360,8 +360,14 @@ static void address_answered(void *ctx, const worker_http_answer_t *answer)
 
 static void begin(debt_t *debt)
 {
-    char  path[128], customer[FOODSVC_UUID_TEXT + 1];
+    char       path[128], customer[FOODSVC_UUID_TEXT + 1], reason[FOODSVC_ERR] = "";
+    owed_rc_e  may = debt->kind->what == FOODSVC_OWES_PAYMENT
+                     ? owed_payment_check(debt->owed->conf.store, debt->order->id, reason) : OWED_DONE;
 
+    if (may != OWED_DONE) {
+        settle_failed(debt, may, "%s", reason);
+        return;
+    }
     if (debt->kind->what != FOODSVC_OWES_DELIVERY) {
         call_kind(debt);
         return;

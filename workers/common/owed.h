@@ -8,6 +8,7 @@
  *   DONE      2xx that can be read; 404 from DeliveryService's cancel (nothing to cancel);
  *             PaymentService's 400, 409, 410 and 422 to a payment request: then the change is paymentFailed
  *   REFUSED   400, 410, 422 otherwise, 409 from PaymentService, 404 from CustomerService: asking again will hardly help
+ *             and a payment that another implementation's PaymentService has asked for: it is not called then
  *   LATER     all else: nobody there, no answer, a 5xx, an answer that can't be read, 401 (our key is wrong), 409 (the
  *             first request is still at work), an unknown url
  * A service that was unreachable several times in a row is left alone for a short while: its debts are LATER at once.
@@ -17,6 +18,7 @@
 #define OWED_H
 
 #include "foodsvc_codec.h"
+#include "foodsvc_store.h"
 #include "worker_http.h"
 #include "worker_urls.h"
 
@@ -42,10 +44,11 @@ typedef struct {
 typedef void (*owed_done_f)(void *ctx, const owed_result_t *result);
 
 typedef struct {
-    worker_http_t *http;            /* borrowed, like urls */
-    worker_urls_t *urls;
-    const char    *api_key;         /* for PaymentService; copied */
-    int64_t        timeout_ms;      /* of one call */
+    worker_http_t   *http;          /* borrowed, like urls and store */
+    worker_urls_t   *urls;
+    foodsvc_store_t *store;
+    const char      *api_key;       /* for PaymentService; copied */
+    int64_t          timeout_ms;    /* of one call */
 } owed_conf_t;
 
 /* NULL: no memory. */
@@ -78,5 +81,11 @@ owed_mood_e owed_mood(const owed_t *owed, foodsvc_owes_e what);
 void owed_drop(owed_t *owed);
 /* Nothing is queued to begin? */
 bool owed_idle(const owed_t *owed);
+
+/*
+ * For owed.c (owed_foreign.c): may PaymentService be asked for the order's payment? DONE: yes. REFUSED, LATER (MongoDB is
+ * away): no, with the reason. Reads the payment, so it may take as long as a call of the store.
+ */
+owed_rc_e owed_payment_check(foodsvc_store_t *store, const char *id, char reason[FOODSVC_ERR]);
 
 #endif

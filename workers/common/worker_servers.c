@@ -144,7 +144,8 @@ static bool open_failed(const char *what, const char *why)
 /* The settings that a reload brings in, too. */
 static bool configure_owed(worker_servers_t *servers, char *err, size_t errlen)
 {
-    owed_conf_t  conf = { .http = servers->http, .urls = servers->urls, .timeout_ms = servers->conf->partner_timeout };
+    owed_conf_t  conf = { .http = servers->http, .urls = servers->urls, .store = servers->store,
+                          .timeout_ms = servers->conf->partner_timeout };
     char        *api_key = NULL;
     bool         ok;
 

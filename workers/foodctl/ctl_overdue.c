@@ -61,6 +61,11 @@ ctl_overdue_told(const ctl_repair_t *repair)
     ctl_overdue_since(payment, since);
     switch (repair->needs) {
     case FOODSVC_OVERDUE_STALE:
+        if (foodsvc_payment_foreign(payment)) {
+            return ctl_fail("%s: another implementation's PaymentService asked for the %s, without a key, and it is %s: "
+                            "it is not asked again; a person has to, and to tell the order: `foodctl respond`",
+                            command, of, foodsvc_payment_status_name(payment->status));
+        }
         return ctl_fail("%s: the card company was asked for the %s at %s, has not reported, and may have forgotten the "
                         "key: it is not asked again; a person has to, and to tell PaymentService in its name",
                         command, of, since);

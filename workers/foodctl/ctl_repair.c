@@ -351,6 +351,7 @@ ctl_repair_open(ctl_repair_t *repair)
     repair->http = worker_http_open(&http);
     owed.urls = repair->urls;
     owed.http = repair->http;
+    owed.store = repair->store;
     repair->owed = repair->urls && repair->http ? owed_open(&owed) : NULL;
     if (repair->urls != NULL) {
         worker_urls_allow(repair->urls, &repair->allow);

@@ -15,8 +15,9 @@
 
 #define FAILED_FIRST    1000    /* ms that an event waits after the broker refused it, and at most */
 #define FAILED_LAST     60000
-/* A mark that was cleared is still read until a majority has that. */
-#define CLEARED         2000
+/* A mark that was cleared is still read until a majority has that: 2 s are plenty, and with none it may take hours. */
+#define CLEARED_FIRST   2000
+#define CLEARED_LAST    60000
 
 /* A payment's events on their way. */
 struct relay_s {
@@ -51,7 +52,7 @@ static void published(void *ctx, worker_amqp_rc_e rc)
     memset(confirmed, 0, sizeof(*confirmed));
     bson_strncpy(confirmed->order_id, relay->payment->id, sizeof(confirmed->order_id));
     memcpy(confirmed->outbox_id, mark->id, sizeof(confirmed->outbox_id));
-    patience_wait(&sweepd->patience, mark->id, PATIENCE_EVENT, CLEARED, CLEARED);
+    patience_wait(&sweepd->patience, mark->id, PATIENCE_EVENT, CLEARED_FIRST, CLEARED_LAST);
     sweepd->stats.relayed++;
     worker_log(WORKER_LOG_INFO, "relayed an event", worker_text("order", relay->payment->id),
                worker_text("status", foodsvc_status_name(mark->status)),

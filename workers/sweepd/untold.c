@@ -33,9 +33,12 @@ static void ask(sweepd_t *sweepd, const foodsvc_payment_t *payment, const foodsv
         break;
     case FOODSVC_OVERDUE_STALE:
     case FOODSVC_OVERDUE_REFUSED:
-        worker_log(WORKER_LOG_WARN, "a refund that the card company has refused is not asked for again",
-                   worker_text("order", order->id), worker_int("refused", payment->reimburse_refused),
-                   worker_int("stood_ms", stood));
+        worker_log(WORKER_LOG_WARN, foodsvc_payment_foreign(payment)
+                   ? "an order has not heard of its refund, and another PaymentService asked for that: it is not asked "
+                   "again" : "a refund that the card company has refused is not asked for again",
+                   worker_text("order", order->id),
+                   worker_text("payment", foodsvc_payment_status_name(payment->status)),
+                   worker_int("refused", payment->reimburse_refused), worker_int("stood_ms", stood));
         break;
     default:
         break;
