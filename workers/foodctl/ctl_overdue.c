@@ -1,12 +1,23 @@
 /*
- * What the payment of an order waits for that owes nothing: the card company's report, or the event that tells the
- * order of it. What is overdue order repair asks for; what is not, or may not be asked for, it tells.
+ * What the payment of an order waits for that owes nothing, or nothing but the payment that was asked for: the card
+ * company's report, or the event that tells the order of it. What is overdue order repair asks for; what is not, or may
+ * not be asked for, it tells.
  */
 #include "ages.h"
 #include "ctl_repair.h"
 #include "foodsvc_time.h"
 
 #define CTL_OVERDUE_MINUTES (AGE_CARD / 60)
+
+/* PaymentService, which was asked for what the order owes, had nothing to do: the card company had been asked before. */
+static bool
+ctl_overdue_asked_before(const ctl_repair_t *repair)
+{
+    const foodsvc_payment_t *payment = repair->payment;
+
+    return repair->serve.order->status == FOODSVC_CREATED && payment->asked != 0 && payment->asked < repair->began
+           && (payment->status != FOODSVC_PENDING || foodsvc_payment_taken(payment));
+}
 
 int
 ctl_overdue_find(ctl_repair_t *repair)
@@ -17,6 +28,10 @@ ctl_overdue_find(ctl_repair_t *repair)
     if (rc == FOODSVC_STORE_OK) {
         repair->needs = foodsvc_overdue(repair->payment, repair->serve.order, foodsvc_time_now(),
                                         (int64_t) AGE_CARD * 1000);
+        if (ctl_overdue_asked_before(repair)) {
+            repair->needs = FOODSVC_OVERDUE_SOON;
+            repair->owed_some = false;
+        }
     }
     return rc == FOODSVC_STORE_OK || rc == FOODSVC_STORE_NOT_FOUND ? CTL_OK : ctl_store_failed(repair->ctl, rc, err);
 }

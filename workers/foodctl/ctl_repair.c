@@ -390,7 +390,7 @@ ctl_repair_close(ctl_repair_t *repair)
 int
 ctl_repair(ctl_t *ctl, bool give_up)
 {
-    ctl_repair_t repair = { .ctl = ctl };
+    ctl_repair_t repair = { .ctl = ctl, .began = foodsvc_time_now() };
     bool         served;
     int          code = CTL_FAILED;
 

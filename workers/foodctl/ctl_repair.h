@@ -18,9 +18,10 @@ typedef struct {
     foodsvc_allow_t    allow;
     serve_t            serve;
     bool               ended, uncached, given_up;
-    bool               owed_some;       /* the order owed something when it was found */
+    int64_t            began;           /* ms since 1970 */
+    bool               owed_some;       /* the order owed something when it was found, and that was asked for */
     char               id[FOODSVC_UUID_TEXT + 1], token[FOODSVC_UUID_TEXT + 1];
-    foodsvc_payment_t *payment;         /* as it was found when the order owed nothing; or NULL */
+    foodsvc_payment_t *payment;         /* as it was found then; or NULL */
     foodsvc_overdue_e  needs;           /* and what it needed then */
     json_t            *did, *relayed;
 } ctl_repair_t;
@@ -45,7 +46,7 @@ int ctl_refund_give_up(ctl_repair_t *repair);
 
 /* --- ctl_overdue.c --- */
 
-/* Reads the payment of an order that owes nothing more, and fills needs. CTL_OK, or told. */
+/* Reads the payment of an order that was served, and fills needs. CTL_OK, or told. */
 int ctl_overdue_find(ctl_repair_t *repair);
 /* The order waits for the card company, or for its report, and nobody can be asked for that, or not yet. */
 bool ctl_overdue_waits(const ctl_repair_t *repair);
