@@ -33,7 +33,7 @@ ELSEWHERE = {
     "docs/swap.md": "a machine with the Python services",
 }
 CONTENT = {"nginx", "json", "yaml", "ini", "c", "make", "python", "dockerfile", "diff"}
-SPEED = "200"           # a driver after 1.5 to 3 s: time to cancel, on a busy machine too
+SPEED = "120"           # a driver after 2.5 to 5 s: time to look and to cancel, on a busy machine too
 LIMIT = 150
 
 
