@@ -32,6 +32,7 @@ SERVERS = {"mongo": "MONGO_URL", "redis": "REDIS_URL", "rabbit": "AMQP_URL"}
 
 PARTNERS = ("sim", "prism", "none")
 DEFAULT_SPEED = 60
+LAST_PORT = 65535
 
 
 class Trouble(Exception):
@@ -127,14 +128,14 @@ class Settings:
         before = self.saved.get("ports", {}).get(server)
         return bool(before) and server not in self.saved.get("given", {}) and url == self.private_url(server, before)
 
-    def _number(self, name, default, kind):
+    def _number(self, name, default, kind, most=None):
         text = self.env.get(name)
         try:
             value = kind(text) if text else default
         except ValueError:
             value = 0
-        if value <= 0:
-            raise Trouble(f"{name}={text}: it has to be a number above 0")
+        if value <= 0 or most and value > most:
+            raise Trouble(f"{name}={text}: it has to be a number " + (f"from 1 to {most}" if most else "above 0"))
         return value
 
     def _choose_ports(self):
@@ -149,7 +150,7 @@ class Settings:
         before = {name: port for name, port in self.saved.get("ports", {}).items() if port in held or is_free(port)}
         for name, (variable, default, _) in PORTS.items():
             if self.env.get(variable):
-                self.ports[name] = self._number(variable, None, int)
+                self.ports[name] = self._number(variable, None, int, LAST_PORT)
             elif default is None or any_free:
                 self.ports[name] = before.get(name) or free_port([*self.ports.values(), *before.values()])
             else:

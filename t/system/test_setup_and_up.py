@@ -226,6 +226,8 @@ def test_bad_settings_are_refused_with_a_reason(system):
                              ({"PARTNERS": "prism", "TOOLS": "/nowhere"}, "scripts/setup prism"),
                              ({"SPEED": "fast"}, "SPEED=fast"),
                              ({"PORTS": "any"}, "PORTS=any: it is free, or left out"),
+                             ({"ORDER_PORT": "99999"}, "ORDER_PORT=99999: it has to be a number from 1 to 65535"),
+                             ({"EPMD_PORT": "-1"}, "EPMD_PORT=-1: it has to be a number from 1 to 65535"),
                              ({"ORDER_PORT": "7000", "MONGO_PORT": "7000"}, "same port")]:
         result = system.up(**variables)
         assert result.returncode == 1
