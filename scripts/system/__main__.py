@@ -25,8 +25,19 @@ import os
 import subprocess
 import sys
 
-from settings import ROOT, Trouble, complain
+from settings import ROOT, Settings, Trouble, complain
 from system import System
+
+PACKAGES = ("pymongo", "bson", "redis", "pika")
+
+
+def missing(package):
+    """What is to be done about a Python package that this Python does not have."""
+    settings = Settings()
+    before = settings.saved.get("tools")
+    if before and before != settings.tools and os.path.exists(os.path.join(before, "venv")):
+        return f"this Python has no {package}; `make up` had one, with TOOLS={before}: give that TOOLS here, too"
+    return f"this Python has no {package}; run: make setup (it installs into {settings.tools}/venv; TOOLS= names another)"
 
 
 def main(arguments):
@@ -50,6 +61,11 @@ def main(arguments):
             return 0 if command in ("help", "--help", "-h") else 2
     except Trouble as trouble:
         complain(str(trouble))
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name not in PACKAGES:
+            raise
+        complain(missing(error.name))
         return 1
     except subprocess.CalledProcessError as error:
         complain(f"{error.cmd[0]} failed")

@@ -164,7 +164,7 @@ class Settings:
         """Keeps what as_saved reads."""
         keep = {"ports": self.ports, "given": self.given, "partners": self.partners, "speed": self.speed,
                 "orderds": self.orderds, "sweepds": self.sweepds, "workers": self.workers,
-                "fingerprints": self.fingerprints}
+                "tools": self.tools, "fingerprints": self.fingerprints}
         write_private(self.file, json.dumps(keep, indent=2) + "\n")
 
     def secret(self, name):

@@ -235,6 +235,23 @@ def test_bad_settings_are_refused_with_a_reason(system):
         assert "Traceback" not in result.stderr
 
 
+def test_a_python_without_the_packages_is_told_what_to_do(system):
+    """As `make status` has it without the TOOLS that `make up` had."""
+    result = system.up()
+    assert result.returncode == 0, result.stderr
+    with open(os.path.join(system.run, "system.json"), encoding="utf-8") as file:
+        tools = json.load(file)["tools"]
+    for variables, advice in [({"TOOLS": "/nowhere"}, f"with TOOLS={tools}: give that TOOLS here, too"),
+                              ({"TOOLS": tools}, f"run: make setup (it installs into {tools}/venv; ")]:
+        for words in (["status"], ["start", "mongo"]):
+            result = subprocess.run([sys.executable, "-S", os.path.join(ROOT, "scripts/system"), *words],
+                                    env=system.env | variables, check=False, stdin=subprocess.DEVNULL,
+                                    capture_output=True, text=True, timeout=120)
+            assert result.returncode == 1
+            assert "this Python has no pymongo; " in result.stderr and advice in result.stderr
+            assert result.stderr.count("\n") == 1, result.stderr
+
+
 @pytest.mark.parametrize("target, wrong", [
     ("stop-lunch", "there is no part lunch"), ("start-", "a part has to be named"), ("stop-", "a part has to be named"),
     ("kill-", "a part has to be named"), ("pid-", "a part has to be named")])
