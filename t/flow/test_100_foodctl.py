@@ -141,7 +141,9 @@ def test_health(system):
                      r"events that wait: \d+\n$", text)
     good_ones = [("OrderService", True), ("PaymentService", True), ("Redis", True), ("orderd", True)]
     assert [(one["name"], one["status"]) for one in from_json("health")] == good_ones
-    # what is not known is not asked
+    # what is not known is not asked, and said to be so
+    assert good("health", REDIS_URL=None, AMQP_URL=None).splitlines()[-2:] \
+        == [f"{name:24} not asked: {url} is not set" for name, url in (("Redis", "REDIS_URL"), ("orderd", "AMQP_URL"))]
     assert [(one["name"], one["status"]) for one in from_json("health", REDIS_URL=None, AMQP_URL=None)] \
         == good_ones[:2]
 

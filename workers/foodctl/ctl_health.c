@@ -75,6 +75,11 @@ ctl_health_one(const ctl_t *ctl, const char *name, const char *url, json_t *all,
     return good;
 }
 
+typedef struct {
+    const char  *name, *url, *variable;
+    bool       (*ask)(const ctl_t *ctl, char why[CTL_WHY]);
+} ctl_health_own_t;
+
 /* The next two say what is wrong by ctl_fail, whose text is why. */
 static bool
 ctl_health_redis(const ctl_t *ctl, char why[CTL_WHY])
@@ -103,24 +108,30 @@ ctl_health_orderd(const ctl_t *ctl, char why[CTL_WHY])
     return counted && consumers > 0;
 }
 
-/* One that is asked from here. As ctl_health_one. */
+/* One that is asked from here. As ctl_health_one; without its url it is not asked, and the table says so. */
 static bool
-ctl_health_own(const ctl_t *ctl, const char *name, bool (*ask)(const ctl_t *, char *), json_t *all, char why[CTL_WHY])
+ctl_health_own(const ctl_t *ctl, const ctl_health_own_t *own, json_t *all, char why[CTL_WHY])
 {
     size_t len = strlen(ctl->command) + 2;
     bool   good;
 
+    if (own->url == NULL) {
+        if (!ctl->json) {
+            printf("%-24s not asked: %s is not set\n", own->name, own->variable);
+        }
+        return true;
+    }
     why[0] = '\0';
     ctl_fail_into(why);
-    good = ask(ctl, why);
+    good = own->ask(ctl, why);
     ctl_fail_into(NULL);
     if (strncmp(why, ctl->command, len - 2) == 0 && strncmp(why + len - 2, ": ", 2) == 0) {
         memmove(why, why + len, strlen(why + len) + 1);
     }
     if (ctl->json) {
-        json_array_append_new(all, json_pack("{s:s, s:b, s:s}", "name", name, "status", good, "detail", why));
+        json_array_append_new(all, json_pack("{s:s, s:b, s:s}", "name", own->name, "status", good, "detail", why));
     } else {
-        ctl_health_line(name, good, why);
+        ctl_health_line(own->name, good, why);
     }
     return good;
 }
@@ -131,6 +142,10 @@ ctl_health(ctl_t *ctl)
     const char *names[] = { FOODSVC_ORDER_SERVICE, FOODSVC_PAYMENT_SERVICE };
     const char *urls[] = { ctl->order_url, ctl->payment_url };
     const char *variables[] = { "ORDER_URL", "PAYMENT_URL" };
+    const ctl_health_own_t owns[] = {
+        { "Redis", ctl->redis_url, "REDIS_URL", ctl_health_redis },
+        { "orderd", ctl->amqp_url, "AMQP_URL", ctl_health_orderd },
+    };
     char        why[CTL_WHY], first[CTL_WHY] = "";
     json_t     *all = json_array();
 
@@ -148,11 +163,10 @@ ctl_health(ctl_t *ctl)
             memcpy(first, why, sizeof(first));
         }
     }
-    if (ctl->redis_url != NULL && !ctl_health_own(ctl, "Redis", ctl_health_redis, all, why) && first[0] == '\0') {
-        memcpy(first, why, sizeof(first));
-    }
-    if (ctl->amqp_url != NULL && !ctl_health_own(ctl, "orderd", ctl_health_orderd, all, why) && first[0] == '\0') {
-        memcpy(first, why, sizeof(first));
+    for (int i = 0; i < 2; i++) {
+        if (!ctl_health_own(ctl, &owns[i], all, why) && first[0] == '\0') {
+            memcpy(first, why, sizeof(first));
+        }
     }
     if (ctl->json) {
         ctl_print_json(all);
