@@ -67,6 +67,25 @@ def test_list_is_a_table_and_leaves_all_where_it_was(system, dead):
     assert one["order"] == dead.order_id and one["attempts"] == 3 and 5 <= one["age"] < 60
 
 
+def test_a_list_of_nothing_says_so(system, dead):
+    dead.send(reason="why")
+    depth = system.queue.depth(DEAD)
+    assert good("dead", "list", "--reason", str(uuid.uuid4())) \
+        == f"dead: 0 of {depth} {'message' if depth == 1 else 'messages'}\n"
+    good("dead", "drop", "--all", "--yes", "--limit", "100000")
+    assert good("dead", "list") == "dead: 0 messages\n"
+    assert from_json("dead", "list") == []
+
+
+def test_what_is_said_of_a_list_comes_after_it_in_one_file(dead):
+    for _ in range(2):
+        dead.send(reason="why")
+    result = subprocess.run([FOODCTL, "dead", "list", "--limit", "1"], env=environment({}), cwd="/", check=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert result.stdout.splitlines()[0].startswith("ID ")
+    assert result.stdout.splitlines()[-1].startswith("foodctl: only the first 1 of ")
+
+
 def test_choosing(dead):
     other = Dead(dead.system)
     other.word = dead.word

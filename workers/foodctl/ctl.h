@@ -57,6 +57,8 @@ int ctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_fail_into(char *why);
 /* The same; returns CTL_USAGE. */
 int ctl_misused(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same, of something to know that is no failure. */
+void ctl_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* --- ctl_settings.c --- */
 

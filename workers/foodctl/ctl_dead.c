@@ -187,8 +187,8 @@ void
 ctl_dead_note(const ctl_deads_t *deads)
 {
     if (deads->waiting > deads->n) {
-        fprintf(stderr, "foodctl: only the first %zu of %u messages of %s were looked at: --limit N looks at more\n",
-                deads->n, deads->waiting, FOODSVC_QUEUE_DEAD);
+        ctl_note("only the first %zu of %u messages of %s were looked at: --limit N looks at more", deads->n,
+                 deads->waiting, FOODSVC_QUEUE_DEAD);
     }
 }
 
@@ -212,6 +212,19 @@ ctl_dead_row(const ctl_dead_t *dead)
     putchar('\n');
 }
 
+/* The table's first line; where there is no table, that nothing is found is said, and not left to be guessed. */
+static void
+ctl_dead_head(const ctl_deads_t *deads)
+{
+    if (deads->nchosen > 0) {
+        printf("%-36s  %-36s  %-17s  ATTEMPTS  AGE   REASON\n", "ID", "ORDER", "STATUS");
+    } else if (deads->n > 0) {
+        printf("dead: 0 of %zu %s\n", deads->n, deads->n == 1 ? "message" : "messages");
+    } else {
+        puts("dead: 0 messages");
+    }
+}
+
 int
 ctl_dead_list(ctl_t *ctl)
 {
@@ -220,8 +233,8 @@ ctl_dead_list(ctl_t *ctl)
     int          code = ctl_dead_open(&deads, ctl);
 
     ctl_dead_release(&deads);
-    if (code == CTL_OK && !ctl->json && deads.nchosen > 0) {
-        printf("%-36s  %-36s  %-17s  ATTEMPTS  AGE   REASON\n", "ID", "ORDER", "STATUS");
+    if (code == CTL_OK && !ctl->json) {
+        ctl_dead_head(&deads);
     }
     for (size_t i = 0; code == CTL_OK && i < deads.n; i++) {
         if (deads.all[i].chosen && ctl->json) {

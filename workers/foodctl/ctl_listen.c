@@ -199,8 +199,7 @@ ctl_listen_round(ctl_listen_t *listen)
         return false;
     }
     if (!listen->told && !listen->ctl->take && consumers > 0 && isatty(STDERR_FILENO)) {
-        fprintf(stderr, "foodctl: %u take the messages of %s as they come; only what waits is shown\n",
-                consumers, listen->queue);
+        ctl_note("%u take the messages of %s as they come; only what waits is shown", consumers, listen->queue);
     }
     listen->told = true;
     return listen->ctl->take ? ctl_listen_take(listen) : ctl_listen_peek(listen, waiting);

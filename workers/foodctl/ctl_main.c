@@ -64,7 +64,7 @@ ctl_tell(int code, const char *format, va_list args)
         free(text);
         return code;
     }
-    fflush(stdout);         /* so that on a terminal the reason comes last */
+    fflush(stdout);         /* so that on a terminal, or in one file with it, the reason comes last */
     fprintf(stderr, "foodctl: %s\n", text);
     free(text);
     return code;
@@ -92,6 +92,16 @@ ctl_misused(const char *format, ...)
     code = ctl_tell(CTL_USAGE, format, args);
     va_end(args);
     return code;
+}
+
+void
+ctl_note(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    ctl_tell(CTL_OK, format, args);
+    va_end(args);
 }
 
 static int
