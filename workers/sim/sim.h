@@ -70,7 +70,8 @@ typedef struct sim_charge_s {
     struct sim_charge_s       *next;        /* of the same order */
     bool                       reimburse;
     bool                       booked;      /* decided: status is the answer */
-    bool                       called;      /* the callback was taken, or given up */
+    bool                       called;      /* the callback was taken, given up, or dropped by a rule */
+    bool                       taken;       /* it was taken, once at least */
     bool                       calling;     /* a callback is on its way */
     foodsvc_payment_status_e   status;
     double                     amount;
@@ -78,7 +79,7 @@ typedef struct sim_charge_s {
     char                       order_id[FOODSVC_UUID_TEXT + 1];
     char                       transaction_id[FOODSVC_UUID_TEXT + 1];
     char                      *key;         /* Idempotency-Key or "" */
-    char                      *callback_url;
+    char                      *callback_url;    /* of the last request that had this key */
 } sim_charge_t;
 
 typedef struct sim_events_s   sim_events_t;
@@ -154,6 +155,8 @@ int sim_card_bill(sim_t *sim, const sim_billing_t *billing, char transaction_id[
     size_t errlen);
 /* The callback of this charge was taken, or given up (the caller's thread). */
 void sim_card_called(sim_t *sim, sim_charge_t *charge, bool taken);
+/* Where its callback goes by now, owned by the caller; NULL: no memory (the caller's thread). */
+char *sim_card_address(sim_t *sim, const sim_charge_t *charge);
 /* order_id NULL: all. */
 json_t *sim_card_ledger(sim_t *sim, const char *order_id);
 void sim_card_restore_locked(sim_t *sim, const char *type, const json_t *line);

@@ -121,11 +121,27 @@ sim_job_prepare(const sim_callback_t *callback, CURL *easy, const sim_job_t *job
                                       && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK));
 }
 
+/* The address may have changed while the job waited; what was told of the old one is told of the new one, too. */
+static void
+sim_job_address(sim_job_t *job)
+{
+    char *url = job->charge == NULL ? NULL : sim_card_address(job->callback->sim, job->charge);
+
+    if (url == NULL || strcmp(url, job->url) == 0) {
+        free(url);
+        return;
+    }
+    free(job->url);
+    job->url = url;
+    job->attempt = 0;
+}
+
 static void
 sim_job_start(sim_callback_t *callback, sim_job_t *job)
 {
     CURL *easy = callback->nidle ? callback->idle[--callback->nidle] : curl_easy_init();
 
+    sim_job_address(job);
     if (easy == NULL || !sim_job_prepare(callback, easy, job)
         || curl_multi_add_handle(callback->multi, easy) != CURLM_OK)
     {
@@ -156,8 +172,8 @@ sim_job_done(sim_callback_t *callback, sim_job_t *job, CURLcode code, long statu
     if (job->charge != NULL && !taken && !(hopeless && job->attempt >= sim->conf.callback_tries)) {
         if (job->attempt == 1) {
             worker_log(WORKER_LOG_WARN, "a callback was not taken and will be repeated", worker_text("order", order),
-                       worker_int("status", status), worker_text("error", code == CURLE_OK ? ""
-                                                                 : curl_easy_strerror(code)));
+                       worker_text("url", job->url), worker_int("status", status),
+                       worker_text("error", code == CURLE_OK ? "" : curl_easy_strerror(code)));
         }
         sim_sched_in(sim->sched, sim_job_backoff(job), sim_job_again, job);
         return;
@@ -165,7 +181,7 @@ sim_job_done(sim_callback_t *callback, sim_job_t *job, CURLcode code, long statu
     if (job->charge != NULL) {
         if (!taken) {
             worker_log(WORKER_LOG_ERROR, "a callback is given up: PaymentService refuses it",
-                       worker_text("order", order),
+                       worker_text("order", order), worker_text("url", job->url),
                        worker_int("status", status), worker_int("attempts", job->attempt));
         }
         sim_card_called(sim, job->charge, taken);

@@ -4,8 +4,9 @@
  * A request is taken with 202 and a transaction id, decided 5 to 20 s later (booked: a charge or a reimbursement
  * stands in the ledger, or it was declined), and then the callback is made until it is taken. A request with a
  * known Idempotency-Key gets the first answer again and books nothing; when its callback was taken already, it is
- * made again. A request without a key is a request of its own. A reimbursement needs a charge of the same order that
- * was booked and not given back yet; one that is still being decided counts as given back, a declined one does not.
+ * made again, and in any case it goes where the last request wants it. A request without a key is a request of its own.
+ * A reimbursement needs a charge of the same order that was booked and not given back yet; one that is still being
+ * decided counts as given back, a declined one does not.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,10 +188,22 @@ sim_card_called(sim_t *sim, sim_charge_t *charge, bool taken)
     pthread_mutex_lock(&sim->lock);
     charge->calling = false;
     charge->called = true;
+    charge->taken = charge->taken || taken;
     sim_journal_locked(sim, json_pack("{s:s, s:s, s:b}", "type", "called", "transaction_id", charge->transaction_id,
                                       "taken",
                                       taken));
     pthread_mutex_unlock(&sim->lock);
+}
+
+char *
+sim_card_address(sim_t *sim, const sim_charge_t *charge)
+{
+    char *url;
+
+    pthread_mutex_lock(&sim->lock);
+    url = strdup(charge->callback_url);
+    pthread_mutex_unlock(&sim->lock);
+    return url;
 }
 
 /* How much of the order's money is here and can be given back. */
@@ -289,6 +302,21 @@ sim_card_take_locked(sim_t *sim, const sim_billing_t *billing)
     return charge;
 }
 
+/* PaymentService has moved: a callback that waits would be sent to where it was for ever. */
+static void
+sim_card_readdress_locked(sim_charge_t *charge, const char *url)
+{
+    char *copy = strdup(url);
+
+    if (copy == NULL) {
+        worker_log(WORKER_LOG_ERROR, "out of memory: a callback keeps its address",
+                   worker_text("order", charge->order_id));
+        return;
+    }
+    free(charge->callback_url);
+    charge->callback_url = copy;
+}
+
 static int
 sim_card_repeat_locked(sim_t *sim, sim_charge_t *charge, const sim_billing_t *billing, char *err, size_t errlen)
 {
@@ -297,6 +325,11 @@ sim_card_repeat_locked(sim_t *sim, sim_charge_t *charge, const sim_billing_t *bi
     {
         snprintf(err, errlen, "Idempotency-Key was used for another request before");
         return 422;
+    }
+    if (strcmp(charge->callback_url, billing->callback_url) != 0) {
+        sim_card_readdress_locked(charge, billing->callback_url);
+        sim_journal_locked(sim, json_pack("{s:s, s:s, s:s}", "type", "address", "transaction_id",
+                                          charge->transaction_id, "callback_url", charge->callback_url));
     }
     if (charge->booked && charge->called && !charge->calling) {
         charge->calling = true;
@@ -353,7 +386,7 @@ sim_card_ledger(sim_t *sim, const char *order_id)
                           foodsvc_time_format(c->at, when), "idempotency_key", c->key, "transaction_id",
                           c->transaction_id,
                           "status", c->booked ? foodsvc_payment_status_name(c->status) : "pending", "called",
-                          c->called);
+                          c->taken);
         json_array_append_new(!c->booked ? pending : c->status == FOODSVC_PAY_FAILED ? declined
                               : c->reimburse ? back : charges, entry);
     }
@@ -396,6 +429,9 @@ sim_card_restore_locked(sim_t *sim, const char *type, const json_t *line)
         charge->at = json_integer_value(json_object_get(line, "at"));
     } else if (charge != NULL && strcmp(type, "called") == 0) {
         charge->called = true;
+        charge->taken = charge->taken || json_is_true(json_object_get(line, "taken"));
+    } else if (charge != NULL && strcmp(type, "address") == 0 && url != NULL) {
+        sim_card_readdress_locked(charge, url);
     }
 }
 

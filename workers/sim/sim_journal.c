@@ -7,6 +7,7 @@
  *                                                              202 was answered
  *   {"type": "booked", "transaction_id", "status", "at"}
  *   {"type": "called", "transaction_id", "taken"}
+ *   {"type": "address", "transaction_id", "callback_url"}        a repeated request named another one
  *   {"type": "delivery" | "kitchen", "order_id", "at", "items", "metadata"}
  *   {"type": "cancel", "order_id"}
  *   {"type": "stage", "order_id", "status"}                      its event was confirmed, or dropped by a rule
@@ -27,7 +28,9 @@ sim_journal_line(sim_t *sim, const json_t *line)
     if (type == NULL) {
         return;
     }
-    if (strcmp(type, "charge") == 0 || strcmp(type, "booked") == 0 || strcmp(type, "called") == 0) {
+    if (strcmp(type, "charge") == 0 || strcmp(type, "booked") == 0 || strcmp(type, "called") == 0
+        || strcmp(type, "address") == 0)
+    {
         sim_card_restore_locked(sim, type, line);
     } else {
         sim_order_restore_locked(sim, type, line);
