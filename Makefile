@@ -266,6 +266,7 @@ fuzz: setup
 	    status=$$?; cat $(BUILD)/fuzz-http.txt; exit $$status
 endif
 # A planted fault needs a build that has them: in a tree of its own, for $(BUILD) stays as it is run in production.
+# What a run leaves is in $(BUILD)/chaos, whichever build it had.
 CHAOS_BUILD = $(if $(BREAK),$(BUILD)/breakable,$(BUILD))
 .PHONY: chaos chaos-programs
 chaos-programs: build $(BUILD)/docs/state-machine
@@ -274,7 +275,8 @@ chaos: setup    ## break a running system and prove what is left of it: SEED=1 M
 	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) $(PYTHON) t/chaos check
 	@$(if $(filter list,$(BREAK)),,+$(SUBMAKE) BREAKABLE=$(if $(BREAK),1) TOOLS=$(TOOLS) \
 	    BUILD=$(CHAOS_BUILD) chaos-programs)
-	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) BUILD=$(CHAOS_BUILD) TOOLS=$(TOOLS) $(PYTHON) t/chaos
+	@SEED=$(SEED) MINUTES=$(MINUTES) RATE=$(RATE) BREAK=$(BREAK) BUILD=$(CHAOS_BUILD) TOOLS=$(TOOLS) \
+	    RESULTS=$(BUILD)/chaos $(PYTHON) t/chaos
 .PHONY: faults
 faults: setup-tests ## each call that can fail fails once, in module and workers, under ASan; QUICK=1 one for each place
 	@+$(SUBMAKE) SANITIZE=1 FAULTS=1 TOOLS=$(TOOLS) BUILD=$(BUILD)/faults build

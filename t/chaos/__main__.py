@@ -21,13 +21,13 @@ import time
 import traceback
 
 from clients import Crowd
-from checker import Checker
+from checker import Checker, many
 from collect import Collector, log_lines
 from faults import PLANTED
 from history import History
 from machine import Machine
 from nemesis import Nemesis, plan
-from report import Screen, Timeline, table, violations, write_evidence
+from report import Screen, Timeline, kills, table, verdict, violations, write_evidence
 from watcher import Watcher
 from world import ROOT, Trouble, World
 
@@ -76,7 +76,8 @@ class Run:
         self.seed, self.seconds, self.rate, self.breaking = seed, seconds, rate, breaking
         build = os.path.join(ROOT, os.environ.get("BUILD") or "build")
         tools = os.path.join(ROOT, os.environ.get("TOOLS") or os.environ.get("BUILD") or "build")
-        self.folder = os.path.join(tools, "chaos", f"seed-{seed}" + (f"-{breaking}" if breaking else ""))
+        results = os.path.join(ROOT, os.environ.get("RESULTS") or os.path.join(build, "chaos"))
+        self.folder = os.path.join(results, f"seed-{seed}" + (f"-{breaking}" if breaking else ""))
         self.machine = Machine.of_program(os.path.join(build, "docs/state-machine"))
         self.world = World(self.folder, build, tools, SPEED, breaking, PLANTED[breaking].times if breaking else None)
         self.screen = Screen()
@@ -119,33 +120,26 @@ class Run:
         checker = Checker(facts, self.machine)
         found = checker.run()
         self.screen.say(f"faults: {timeline.summary()}")
-        self.screen.say(f"kills: {nemesis.kills} in {self.seconds / 60:g} minutes; "
-                        f"{nemesis.left_out} planned faults met a part that was down already")
+        self.screen.say(kills(nemesis, self.seconds))
         self.screen.say("recovery: " + (f"at rest {quiet:.1f} s after the last heal" if quiet is not None
                                         else f"not at rest {limit} s after the last heal"))
         self.screen.say(table(checker.counts()))
         if found:
             orders = {v.order for v in found if v.order}
             write_evidence(self.folder, facts, found, log_lines(self.world, orders), self.started)
-            self.screen.say(violations(found))
+            self.screen.say(violations(found, os.path.relpath(self.folder)))
         return found
 
     def verdict(self, found):
         """The last line; the exit status."""
-        where = os.path.relpath(self.folder)
-        if self.breaking:
-            caught = sorted({v.name for v in found} & set(PLANTED[self.breaking].finds))
-            self.screen.say(f"verdict: BREAK={self.breaking} was " +
-                            (f"caught: {', '.join(caught)}" if caught else "MISSED") +
-                            f" (seed {self.seed}, {where})")
-            return 1 if caught else 0
-        result = f"VIOLATED, {len(found)} times" if found else "nothing lost, nothing twice"
-        self.screen.say(f"verdict: {result} (seed {self.seed}, {where})")
-        return 1 if found else 0
+        finds = PLANTED[self.breaking].finds if self.breaking else ()
+        line, status = verdict(found, self.breaking, finds, self.seed, os.path.relpath(self.folder))
+        self.screen.say(line)
+        return status
 
     def run(self):
         """All of it. Returns the exit status."""
-        self.screen.say(f"chaos: seed {self.seed}, {self.seconds / 60:g} minutes"
+        self.screen.say(f"chaos: seed {self.seed}, {many(self.seconds / 60, 'minute')}"
                         + (f", with the fault {self.breaking} planted" if self.breaking else ""))
         try:
             self.world.start()

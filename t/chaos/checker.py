@@ -27,6 +27,11 @@ UNTOLD = {"created": ("paymentPaid", "paymentFailed", "reimbursed"), "orderCance
 SHOWN = ("status", "customer_id", "delivery_id", "kitchen_id", "updated")
 
 
+def many(count, word):
+    """1 step, 2 steps."""
+    return f"{count:g} {word}{'' if count == 1 else 's'}"
+
+
 @dataclasses.dataclass
 class Facts:
     """What was found when nothing moved any more."""
@@ -107,8 +112,11 @@ class Checker:
     def counts(self):
         """The table of Jepsen's words. Lost, duplicated and unexpected count violations, the others orders."""
         kinds = collections.Counter(v.kind for v in self.violations)
+        had = {op.customer for op in self.facts.ops if op.what == "place" and op.how == OK}
+        had |= {document["customer_id"] for document in self.facts.orders.values()}
         return {"attempted": len(self.attempts), "acknowledged": len(self.acknowledged),
-                "recovered": len(set(self.facts.orders) - self.acknowledged), LOST: kinds[LOST],
+                "recovered": len(set(self.facts.orders) - self.acknowledged),
+                "not stored": len(set(self.attempts) - had), LOST: kinds[LOST],
                 DUPLICATED: kinds[DUPLICATED], UNEXPECTED: kinds[UNEXPECTED]}
 
     # one order
@@ -136,11 +144,11 @@ class Checker:
         if charges < due[0]:
             self.add(LOST, "lost-charge", order, f"{state}, and never charged")
         if charges > due[0] == 0:
-            self.add(UNEXPECTED, "charge-without-reason", order, f"{state}, and charged {charges} times")
+            self.add(UNEXPECTED, "charge-without-reason", order, f"{state}, and charged {many(charges, 'time')}")
         if refunds < due[1]:
             self.add(LOST, "lost-refund", order, f"{state}, and no refund booked")
         if refunds > due[1] == 0 and charges <= due[0]:
-            self.add(UNEXPECTED, "refund-without-reason", order, f"{state}, and refunded {refunds} times")
+            self.add(UNEXPECTED, "refund-without-reason", order, f"{state}, and refunded {many(refunds, 'time')}")
         if document.get("owes_since"):
             self.add(LOST, "lost-debt", order, f"{state}, and something is owed since {document['owes_since']}")
 
@@ -163,16 +171,17 @@ class Checker:
 
     def check_agreement(self, order, document):
         """Redis, where it has the order, and the API say what MongoDB says."""
-        for name, found in (("cache", self.facts.cache.get(order)), ("api", self.facts.api.get(order))):
+        for name, place, found in (("cache", "Redis", self.facts.cache.get(order)),
+                                   ("api", "the API", self.facts.api.get(order))):
             if found is None:
                 continue
             if not isinstance(found, dict):
-                self.add(LOST, f"disagree-{name}", order, f"the answer is {found}, and it is in MongoDB")
+                self.add(LOST, f"disagree-{name}", order, f"{place} answers {found}, and it is in MongoDB")
                 continue
             for field in SHOWN:
                 if field in found and found[field] != document.get(field):
                     self.add(UNEXPECTED, f"disagree-{name}", order,
-                             f"{field} is {found[field]}, in MongoDB {document.get(field)}")
+                             f"{field} is {found[field]} in {place}, {document.get(field)} in MongoDB")
                     break
 
     def check_payment(self, order, document):
@@ -276,7 +285,7 @@ class Checker:
             for (_, epoch, steps), (second, later, fewer) in zip(seen, seen[1:]):
                 if later == epoch and fewer < steps:
                     self.add(UNEXPECTED, "stale-entry", order,
-                             f"its entry in Redis had {steps} steps, and at {second:.2f} s {fewer}")
+                             f"its entry in Redis had {many(steps, 'step')}, and at {second:.2f} s {fewer}")
                     break
 
     def check_cancels(self):

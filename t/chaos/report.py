@@ -6,6 +6,8 @@ import os
 import sys
 import threading
 
+from checker import many
+
 SHOWN = 12          # faults on the screen, and violations of one name
 
 
@@ -52,20 +54,45 @@ class Screen:
             print(text, flush=True)
 
 
+# What the words that do not say it themselves mean.
+MEANINGS = {"recovered": "stored, though nobody was told", "not stored": "refused, or never answered"}
+
+
 def table(counts):
     """Jepsen's words, and their numbers."""
-    return "\n".join(f"  {name:14}{count:7}" for name, count in counts.items())
+    return "\n".join(f"  {name:14}{count:7}  {MEANINGS.get(name, '')}".rstrip() for name, count in counts.items())
 
 
-def violations(found):
-    """The violations by name, with the first orders of each."""
+def kills(nemesis, seconds):
+    """How often it killed, and what of the plan it could not do."""
+    left_out = f"; faults of the plan whose target was down already: {nemesis.left_out}" if nemesis.left_out else ""
+    return f"kills: {nemesis.kills} in {many(seconds / 60, 'minute')}{left_out}"
+
+
+def verdict(found, breaking, finds, seed, where):
+    """The last line, and the exit status. `finds`: the violations by which the planted fault `breaking` is known."""
+    source = f"(seed {seed}, {where})"
+    caught = sorted({v.name for v in found} & set(finds))
+    if breaking and caught:
+        return (f"verdict: BREAK={breaking} was caught, as it should be: {', '.join(caught)} {source}; "
+                "exit status 1 is what a found violation has", 1)
+    if breaking:
+        return f"verdict: BREAK={breaking} was MISSED {source}; exit status 0 is what a run has that finds nothing", 0
+    result = f"VIOLATED, {many(len(found), 'time')}" if found else "nothing lost, nothing twice"
+    return f"verdict: {result} {source}", 1 if found else 0
+
+
+def violations(found, where):
+    """The violations by name, with the first orders of each, and where there is more."""
     by_name = collections.defaultdict(list)
     for violation in found:
         by_name[violation.kind, violation.name].append(violation)
     lines = []
     for (kind, name), group in sorted(by_name.items(), key=lambda item: -len(item[1])):
-        lines.append(f"  {kind}: {name}, {len(group)} times")
+        lines.append(f"  {kind}: {name}, {many(len(group), 'time')}")
         lines += [f"      {v.order or '-'}  {v.text}" for v in group[:SHOWN // 4]]
+    lines.append(f"  times are seconds since the start, as in {where}/timeline.txt; each violation, with all that is "
+                 f"known of its order, is in {where}/violations.txt")
     return "\n".join(lines)
 
 

@@ -73,8 +73,8 @@ def names(facts, machine):
 def test_a_clean_run_passes(facts, machine):
     checker = Checker(facts, machine)
     assert checker.run() == []
-    assert checker.counts() == {"attempted": 5, "acknowledged": 2, "recovered": 2, "lost": 0, "duplicated": 0,
-                                "unexpected": 0}
+    assert checker.counts() == {"attempted": 5, "acknowledged": 2, "recovered": 2, "not stored": 1, "lost": 0,
+                                "duplicated": 0, "unexpected": 0}
 
 
 def drop(mapping, *keys):
@@ -203,6 +203,20 @@ def test_an_order_that_was_deleted_is_not_missed(facts, machine):
     drop(facts.cache, A)
     facts.api[A] = 404
     assert names(facts, machine) == []
+
+
+def test_a_disagreement_says_who_says_what(facts, machine):
+    facts.cache[A].update(status="inTransit", updated=PATH[:-1])
+    facts.api.update({B: 404, D: facts.api[D] | {"status": "pickedUp", "updated": PATH[:-2]}})
+    assert sorted(violation.text for violation in Checker(facts, machine).run()) == [
+        "status is inTransit in Redis, delivered in MongoDB", "status is pickedUp in the API, delivered in MongoDB",
+        "the API answers 404, and it is in MongoDB"]
+
+
+def test_one_step_is_one_step(facts, machine):
+    facts.entries[A] = [(1, 1, 1), (2.5, 1, 0)]
+    assert [violation.text for violation in Checker(facts, machine).run()] == [
+        "its entry in Redis had 1 step, and at 2.50 s 0"]
 
 
 def test_an_entry_may_be_older_in_a_redis_that_was_emptied(facts, machine):
