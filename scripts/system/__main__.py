@@ -37,7 +37,8 @@ def missing(package):
     before = settings.saved.get("tools")
     if before and before != settings.tools and os.path.exists(os.path.join(before, "venv")):
         return f"this Python has no {package}; `make up` had one, with TOOLS={before}: give that TOOLS here, too"
-    return f"this Python has no {package}; run: make setup (it installs into {settings.tools}/venv; TOOLS= names another)"
+    return (f"this Python has no {package}; run: make setup (it installs into {settings.tools}/venv; "
+            "TOOLS= names another)")
 
 
 def main(arguments):
