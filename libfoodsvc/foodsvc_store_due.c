@@ -1,5 +1,5 @@
 /*
- * Finding payments: those whose outbox has an old mark, those that are pending for long, and one by its id. Each has
+ * Finding payments: those whose outbox has an old mark, and those that are pending for long. Each has
  * its index, and both are partial: outbox.when has those with a mark, created those that are pending; so what is found
  * is all that they hold. A page is a part of the index, in its order (`min`, `max`): a sort by outbox.when, which has
  * several values in one payment, would make the server read all that are due for each page. Nothing is written here.
@@ -13,7 +13,7 @@
 
 typedef struct {
     const bson_t  *filter;
-    const char    *index;           /* its name; NULL: _id's */
+    const char    *index;           /* its name */
     const char    *list, *when;     /* its field: `when`, or list.when, in each member */
 } due_question_t;
 
@@ -70,11 +70,9 @@ static mongoc_cursor_t *due_cursor(foodsvc_store_call_t *call, mongoc_collection
     BSON_APPEND_INT64(&opts, "limit", (int64_t) due->limit);
     BSON_APPEND_INT64(&opts, "batchSize", (int64_t) due->limit);
     BSON_APPEND_INT64(&opts, "maxTimeMS", call->store->read_ms);
-    if (question->index != NULL) {
-        BSON_APPEND_UTF8(&opts, "hint", question->index);
-        append_end(&opts, question, "min", after);
-        append_end(&opts, question, "max", due->ahead ? INT64_MAX : due->before);
-    }
+    BSON_APPEND_UTF8(&opts, "hint", question->index);
+    append_end(&opts, question, "min", after);
+    append_end(&opts, question, "max", due->ahead ? INT64_MAX : due->before);
     cursor = mongoc_collection_find_with_opts(payments, question->filter, &opts, NULL);
     bson_destroy(&opts);
     return cursor;
@@ -93,9 +91,7 @@ static bool due_read(foodsvc_store_call_t *call, const due_question_t *question,
 
     due->rc = FOODSVC_STORE_OK;
     while (due->npayments + due->skipped < due->limit && mongoc_cursor_next(cursor, &doc)) {
-        if (question->index != NULL) {
-            place = place_of(question, doc, after);
-        }
+        place = place_of(question, doc, after);
         payment = foodsvc_payment_from_bson(doc, due->err);
         if (payment == NULL) {
             foodsvc_store_note_bad(due->bad, &due->nbad, doc, due->err);
@@ -107,7 +103,7 @@ static bool due_read(foodsvc_store_call_t *call, const due_question_t *question,
     if (mongoc_cursor_error(cursor, &error)) {
         no_index = error.domain == MONGOC_ERROR_SERVER && error.code == CODE_BAD_VALUE;
         due->rc = foodsvc_store_read_error(&error, due->err);
-    } else if (question->index != NULL && due->npayments + due->skipped == due->limit) {
+    } else if (due->npayments + due->skipped == due->limit) {
         due->next = place > after ? place : after + 1;
     }
     mongoc_cursor_destroy(cursor);
@@ -168,28 +164,6 @@ void foodsvc_store_payments_pending(foodsvc_store_t *store, foodsvc_store_due_t 
 
     due_find(store, &question, due);
     bson_destroy(filter);
-}
-
-foodsvc_store_rc_e foodsvc_store_payment_find(foodsvc_store_t *store, const char *id, foodsvc_payment_t **payment,
-    char err[FOODSVC_ERR])
-{
-    foodsvc_store_due_t  due = { .limit = 1 };
-    bson_t              *filter = BCON_NEW("_id", BCON_UTF8(id));
-    due_question_t       question = { .filter = filter };
-    foodsvc_store_rc_e   rc;
-
-    due_find(store, &question, &due);
-    bson_destroy(filter);
-    foodsvc_store_say(err, due.err);
-    rc = due.rc != FOODSVC_STORE_OK ? due.rc : due.npayments == 1 ? FOODSVC_STORE_OK
-         : due.skipped > 0 ? FOODSVC_STORE_UNREADABLE : FOODSVC_STORE_NOT_FOUND;
-    *payment = NULL;
-    if (rc == FOODSVC_STORE_OK) {
-        *payment = due.payments[0];
-        due.npayments = 0;
-    }
-    foodsvc_store_due_clear(&due);
-    return rc;
 }
 
 void foodsvc_store_due_clear(foodsvc_store_due_t *due)

@@ -13,7 +13,7 @@
  *   foodsvc_store_sweep.c     orders that owe something, by age
  *   foodsvc_store_payments.c  payments
  *   foodsvc_store_outbox.c    their outbox marks, cleared
- *   foodsvc_store_due.c       payments found: with old marks, pending for long, by id
+ *   foodsvc_store_due.c       payments found: with old marks, pending for long
  *   foodsvc_store_keys.c      idempotency_keys
  *   foodsvc_store_urls.c      service_urls
  */

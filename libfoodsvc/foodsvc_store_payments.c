@@ -297,3 +297,53 @@ void foodsvc_store_payments_change(foodsvc_store_t *store, foodsvc_store_payment
     }
     foodsvc_store_run(store, &payment_kind, (void **) ops, nops);
 }
+
+/* --- one payment --- */
+
+typedef struct {
+    const char          *id;
+    foodsvc_store_rc_e   rc;
+    char                *err;
+    foodsvc_payment_t   *payment;
+} find_op_t;
+
+static void find_decide(foodsvc_store_job_t *job, foodsvc_store_group_t *group, const bson_t *doc)
+{
+    find_op_t  *op = foodsvc_store_op(job, group, 0);
+    char        err[FOODSVC_ERR] = "";
+
+    if (doc == NULL) {
+        foodsvc_store_missing(group, FOODSVC_STORE_NOT_FOUND);
+        return;
+    }
+    op->payment = foodsvc_payment_from_bson(doc, err);
+    if (op->payment != NULL) {
+        foodsvc_store_settle(job, group, FOODSVC_STORE_OK, "");
+    } else {
+        foodsvc_store_unread(job, group, err);
+    }
+}
+
+static void find_result(foodsvc_store_job_t *job, foodsvc_store_group_t *group, size_t i, foodsvc_store_rc_e rc,
+    const char *err)
+{
+    find_op_t  *op = foodsvc_store_op(job, group, i);
+
+    op->rc = rc;
+    foodsvc_store_say(op->err, err);
+}
+
+static const foodsvc_store_job_kind_t find_kind = {
+    .collection = FOODSVC_PAYMENTS, .decide = find_decide, .result = find_result
+};
+
+foodsvc_store_rc_e foodsvc_store_payment_find(foodsvc_store_t *store, const char *id, foodsvc_payment_t **payment,
+    char err[FOODSVC_ERR])
+{
+    find_op_t   op = { .id = id, .err = err };
+    void       *ops[] = { &op };
+
+    foodsvc_store_run(store, &find_kind, ops, 1);
+    *payment = op.payment;
+    return op.rc;
+}

@@ -120,15 +120,16 @@ static bool default_write_concern(mongoc_uri_t *uri, unsigned timeout_ms)
 }
 
 /*
- * Of the write concern as it is by now: majority reads show our own acknowledged writes only when these waited for a
- * majority.
+ * Of the write concern as it is by now. One server's acknowledgement is all that w=1 waits for, so that majority reads
+ * would not show what was just written. With any other a write that did not get as far as it had to is looked for, and
+ * must not be found on the primary alone.
  */
 static bool default_read_concern(mongoc_uri_t *uri)
 {
     mongoc_read_concern_t *concern;
 
     if (mongoc_read_concern_get_level(mongoc_uri_get_read_concern(uri)) != NULL
-        || !mongoc_write_concern_get_wmajority(mongoc_uri_get_write_concern(uri))) {
+        || mongoc_write_concern_get_w(mongoc_uri_get_write_concern(uri)) == 1) {
         return true;
     }
     concern = mongoc_read_concern_new();

@@ -234,6 +234,24 @@ def test_foodctl_repair(empty, partners, tmp_path):
         verify(order_id, 0)
 
 
+@pytest.mark.parametrize("status", ["pending", "reimbursed"])
+def test_foodctl_repair_of_a_refund_that_is_not_heard_of(empty, partners, tmp_path, status):
+    """The card company's report is overdue, or its event got lost; for sweepd it is too early."""
+    more = {"reimburse": True, "reimburse_taken": True} if status == "pending" else {}
+
+    def prepare():
+        when = flow.ago(seconds=130)
+        order_id = put_order(empty, "orderCancelled", when, settled=["deliveryCancel", "reimbursement"])
+        put_payment(empty, order_id, status, when, asked=when, **more)
+        return order_id
+
+    def verify(order_id, code):
+        assert len(keys(partners, "reimburse", order_id)) <= (status == "pending")
+        assert code != 0 or empty.db.payments.find_one({"_id": order_id})["asked"] > flow.ago(seconds=100)
+    each_call_fails(Faults("foodctl", tmp_path), foodctl(tmp_path)("order repair {stage}"), allowed=(1, 2, 3),
+                    prepare=prepare, verify=verify)
+
+
 @pytest.mark.parametrize("status", ["paymentPaid", "deliveryScheduled"])
 def test_foodctl_refund(empty, partners, tmp_path, status):
     """DeliveryService refuses the first; the second has a delivery, which is cancelled."""

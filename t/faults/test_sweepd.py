@@ -59,8 +59,18 @@ def mark(system):
 
 
 def overdue_refund(system):
-    order_id = put_order(system, "orderCancelled", delivery_id=None, settled=["deliveryCancel", "reimbursement"])
-    return put_payment(system, order_id, "pending", reimburse=True, reimburse_taken=True)
+    return put_payment(system, settled_order(system), "pending", reimburse=True, reimburse_taken=True)
+
+
+def settled_order(system):
+    return put_order(system, "orderCancelled", delivery_id=None, settled=["deliveryCancel", "reimbursement"])
+
+
+def told(system, order_id):
+    """PaymentService was asked, and has sent its event again."""
+    payment = system.db.payments.find_one({"_id": order_id})
+    return payment["asked"] > now() - timedelta(minutes=6) and "outbox" not in payment and "claim" not in system.doc(
+        order_id)
 
 
 def asked(partners, route, order_id):
@@ -82,6 +92,8 @@ DEBTS = {
                         lambda system, partners, i: asked(partners, "bill", i)),
     "overdue refund": (overdue_refund, lambda system, partners, i: asked(partners, "reimburse", i)
                        and "claim" not in system.doc(i)),
+    "refund whose event got lost": (lambda system: put_payment(system, settled_order(system), "reimbursed"),
+                                    lambda system, partners, i: told(system, i)),
 }
 
 

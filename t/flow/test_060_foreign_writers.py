@@ -110,22 +110,31 @@ def test_a_document_beyond_reading_is_an_error_of_its_own_and_others_go_on(syste
         system.db.orders.delete_one({"_id": doc["_id"]})
 
 
-def originals_payment(system, order_id, status):
-    """As the Python original's PaymentService stores it when the card company has taken its request."""
-    system.db.payments.insert_one({
-        "_id": order_id, "status": status, "created": ago(hours=1), "transaction_id": bson.Binary(uuid.uuid4().bytes, 4),
-        "metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": str(uuid.uuid4())}})
-    return system.db.payments.find_one({"_id": order_id})
+@pytest.fixture
+def asked_by_the_original(system):
+    """An order, and its payment as the Python original's PaymentService stores it when the company has taken it."""
+    ids = []
+
+    def put(status, payment, **more):
+        ids.append(order_id := str(uuid.uuid4()))
+        system.db.payments.insert_one({
+            "_id": order_id, "status": payment, "created": ago(hours=1),
+            "transaction_id": bson.Binary(uuid.uuid4().bytes, 4),
+            "metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": str(uuid.uuid4())}})
+        system.db.orders.insert_one(original(_id=order_id, status=status, created=ago(hours=1), delivery_id=None) | more)
+        return order_id, system.db.payments.find_one({"_id": order_id})
+    yield put
+    system.db.orders.delete_many({"_id": {"$in": ids}})
+    system.db.payments.delete_many({"_id": {"$in": ids}})
 
 
-def test_a_charge_that_the_original_asked_for_is_not_asked_for_again(system, partners, sweepd, stored):
-    order_id = stored("created", ago(hours=1), updated=[])
-    payment = originals_payment(system, order_id, "pending")
+def test_a_charge_that_the_original_asked_for_is_not_asked_for_again(system, partners, sweepd, asked_by_the_original):
+    order_id, payment = asked_by_the_original("created", "pending", updated=[])
     one = sweepd()
     [line] = wait_for(lambda: one.lines("could not do what an order owes", order_id), what="the refusal")
     assert "another implementation's PaymentService has asked for it, without a key, and it is pending" in line
     bad("order", "repair", order_id, code=1, prints="payment asked: refused: another implementation's PaymentService",
-        says="")
+        says="asking again will hardly help")
     assert system.doc(order_id)["status"] == "created" and system.db.payments.find_one({"_id": order_id}) == payment
     assert system.callback(order_id, "paymentPaid").status_code == 201
     system.wait_status(order_id, "deliveryScheduled")
@@ -133,11 +142,11 @@ def test_a_charge_that_the_original_asked_for_is_not_asked_for_again(system, par
 
 
 @pytest.mark.parametrize("status", ["paymentPaid", "reimbursed"])
-def test_a_refund_that_the_original_asked_for_is_not_asked_for_again(system, partners, sweepd, stored, status):
+def test_a_refund_that_the_original_asked_for_is_not_asked_for_again(system, partners, sweepd, asked_by_the_original,
+                                                                     status):
     """Its event is late, or lost."""
-    order_id = stored("orderCancelled", ago(hours=1), settled=["reimbursement"],
-                      updated=[{"status": state, "when": ago(hours=1)} for state in ("paymentPaid", "orderCancelled")])
-    payment = originals_payment(system, order_id, status)
+    steps = [{"status": state, "when": ago(hours=1)} for state in ("paymentPaid", "orderCancelled")]
+    order_id, payment = asked_by_the_original("orderCancelled", status, settled=["reimbursement"], updated=steps)
     one = sweepd("--age-callback=1s")
     [line] = wait_for(lambda: one.lines("an order has not heard of its refund, and another PaymentService asked for "
                                         "that: it is not asked again", order_id), what="the word")

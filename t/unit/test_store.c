@@ -44,12 +44,12 @@ static void test_uris(void **state)
     assert_false(foodsvc_store_uri_check(NULL, err));
 }
 
-/* Reads see what a majority has when writes wait for that, and for no other number, unless the URI says what they see. */
+/* Reads see what a majority has when writes wait for more than one server, unless the URI says what they see. */
 static void test_uri_read_concern(void **state)
 {
     static const struct { const char *uri, *level; } uris[] = {
         { "mongodb://a,b,c/?replicaSet=rs0", "majority" }, { "mongodb://a/?w=majority", "majority" },
-        { "mongodb://a/?w=2", NULL }, { "mongodb://a/?w=everywhere", NULL },
+        { "mongodb://a/?w=2", "majority" }, { "mongodb://a/?w=everywhere", "majority" },
         { "mongodb://a/?w=1", NULL }, { "mongodb://a/?w=1&readConcernLevel=majority", "majority" },
         { "mongodb://a/?readConcernLevel=local", "local" }
     };

@@ -44,9 +44,10 @@ typedef struct debt_s {
 } debt_t;
 
 struct owed_s {
-    owed_conf_t  conf;              /* api_key is ours */
-    debt_t      *queue, **tail;
-    service_t    services[4];
+    owed_conf_t   conf;             /* api_key is ours */
+    debt_t       *queue, **tail;
+    owed_reads_t  reads;
+    service_t     services[4];
 };
 
 static const kind_t kinds[] = {
@@ -358,14 +359,31 @@ static void address_answered(void *ctx, const worker_http_answer_t *answer)
 }
 
 
-static void begin(debt_t *debt)
+static void begin_payment(debt_t *debt)
 {
-    char       path[128], customer[FOODSVC_UUID_TEXT + 1], reason[FOODSVC_ERR] = "";
-    owed_rc_e  may = debt->kind->what == FOODSVC_OWES_PAYMENT
-                     ? owed_payment_check(debt->owed->conf.store, debt->order->id, reason) : OWED_DONE;
+    owed_t     *owed = debt->owed;
+    char        reason[FOODSVC_ERR] = "";
+    owed_rc_e   may;
 
+    if (service_mood(service_find(owed, debt->kind->service)) == OWED_ALONE) {
+        settle_failed(debt, OWED_LATER, "%s is away", debt->kind->service);
+        return;
+    }
+    may = owed_payment_check(&owed->reads, &owed->conf, debt->order->id, reason);
     if (may != OWED_DONE) {
         settle_failed(debt, may, "%s", reason);
+        return;
+    }
+    call_kind(debt);
+}
+
+
+static void begin(debt_t *debt)
+{
+    char  path[128], customer[FOODSVC_UUID_TEXT + 1];
+
+    if (debt->kind->what == FOODSVC_OWES_PAYMENT) {
+        begin_payment(debt);
         return;
     }
     if (debt->kind->what != FOODSVC_OWES_DELIVERY) {
@@ -421,6 +439,7 @@ static debt_t *dequeue(owed_t *owed)
 
 void owed_run(owed_t *owed)
 {
+    owed->reads = (owed_reads_t) { .began = foodsvc_time_monotonic() };
     while (owed->queue) {
         begin(dequeue(owed));
     }

@@ -64,7 +64,7 @@ void owed_timeout(owed_t *owed, int64_t timeout_ms);
 bool owed_start(owed_t *owed, const foodsvc_order_t *order, foodsvc_owes_e what, owed_done_f done, void *ctx);
 /* How long the calls of one debt may take, in ms. */
 int64_t owed_longest(const owed_t *owed);
-/* Begins what was started; to be called in each round of the loop. */
+/* Begins what was started; to be called in each round of the loop. May wait for MongoDB, for one call of the store. */
 void owed_run(owed_t *owed);
 /*
  * Would a debt of this kind be called now? PROBE: its service was away; one call may find out whether it is back.
@@ -82,10 +82,18 @@ void owed_drop(owed_t *owed);
 /* Nothing is queued to begin? */
 bool owed_idle(const owed_t *owed);
 
+/* --- owed_foreign.c, for owed.c --- */
+
+/* The reads of one owed_run(). */
+typedef struct {
+    int64_t began;          /* monotonic ms */
+    bool    over;           /* one has failed, or all have taken as long as they may */
+} owed_reads_t;
+
 /*
- * For owed.c (owed_foreign.c): may PaymentService be asked for the order's payment? DONE: yes. REFUSED, LATER (MongoDB is
- * away): no, with the reason. Reads the payment, so it may take as long as a call of the store.
+ * May PaymentService be asked for the order's payment? DONE: yes. REFUSED, or LATER (it could not be read): no, with the
+ * reason. May take as long as a call of the store.
  */
-owed_rc_e owed_payment_check(foodsvc_store_t *store, const char *id, char reason[FOODSVC_ERR]);
+owed_rc_e owed_payment_check(owed_reads_t *reads, const owed_conf_t *conf, const char *id, char reason[FOODSVC_ERR]);
 
 #endif

@@ -15,8 +15,20 @@ ctl_overdue_asked_before(const ctl_repair_t *repair)
 {
     const foodsvc_payment_t *payment = repair->payment;
 
-    return repair->serve.order->status == FOODSVC_CREATED && payment->asked != 0 && payment->asked < repair->began
+    return repair->serve.order->status == FOODSVC_CREATED && payment->asked != 0 && payment->asked == repair->asked
            && (payment->status != FOODSVC_PENDING || foodsvc_payment_taken(payment));
+}
+
+int
+ctl_overdue_before(ctl_repair_t *repair)
+{
+    char               err[FOODSVC_ERR] = "";
+    foodsvc_payment_t *payment;
+    foodsvc_store_rc_e rc = foodsvc_store_payment_find(repair->store, repair->id, &payment, err);
+
+    repair->asked = rc == FOODSVC_STORE_OK ? payment->asked : 0;
+    foodsvc_payment_free(payment);
+    return rc == FOODSVC_STORE_UNAVAILABLE ? ctl_store_failed(repair->ctl, rc, err) : CTL_OK;
 }
 
 int
@@ -96,8 +108,8 @@ ctl_overdue_told(const ctl_repair_t *repair)
                         "minutes, repair has it asked again",
                         command, of, since, CTL_OVERDUE_MINUTES);
     }
-    return ctl_fail("%s: the payment is %s, and the order has not heard; PaymentService was asked at %s: %d minutes "
-                    "after that, repair has its event sent once more",
+    return ctl_fail("%s: the payment is %s, and the order has not heard; PaymentService was asked at %s: repair "
+                    "has its event sent once more, %d minutes after that at the soonest",
                     command, foodsvc_payment_status_name(payment->status), since, CTL_OVERDUE_MINUTES);
 }
 

@@ -200,6 +200,9 @@ ctl_repair_serve(ctl_repair_t *repair)
 
     if (code == CTL_OK) {
         repair->owed_some = foodsvc_order_owes(repair->serve.order) != FOODSVC_OWES_NOTHING;
+        code = ctl_overdue_before(repair);
+    }
+    if (code == CTL_OK) {
         code = ctl_repair_rounds(repair, NULL);
     }
     return code;
@@ -390,7 +393,7 @@ ctl_repair_close(ctl_repair_t *repair)
 int
 ctl_repair(ctl_t *ctl, bool give_up)
 {
-    ctl_repair_t repair = { .ctl = ctl, .began = foodsvc_time_now() };
+    ctl_repair_t repair = { .ctl = ctl };
     bool         served;
     int          code = CTL_FAILED;
 

@@ -18,7 +18,7 @@ typedef struct {
     foodsvc_allow_t    allow;
     serve_t            serve;
     bool               ended, uncached, given_up;
-    int64_t            began;           /* ms since 1970 */
+    int64_t            asked;           /* when the payment had been asked for before the order was served; or 0 */
     bool               owed_some;       /* the order owed something when it was found, and that was asked for */
     char               id[FOODSVC_UUID_TEXT + 1], token[FOODSVC_UUID_TEXT + 1];
     foodsvc_payment_t *payment;         /* as it was found then; or NULL */
@@ -46,6 +46,8 @@ int ctl_refund_give_up(ctl_repair_t *repair);
 
 /* --- ctl_overdue.c --- */
 
+/* Notes when the payment was asked for, before the order is served. CTL_OK, or told. */
+int ctl_overdue_before(ctl_repair_t *repair);
 /* Reads the payment of an order that was served, and fills needs. CTL_OK, or told. */
 int ctl_overdue_find(ctl_repair_t *repair);
 /* The order waits for the card company, or for its report, and nobody can be asked for that, or not yet. */
