@@ -121,7 +121,8 @@ def asked_by_the_original(system):
             "_id": order_id, "status": payment, "created": ago(hours=1),
             "transaction_id": bson.Binary(uuid.uuid4().bytes, 4),
             "metadata": {"receiver": "OrderService", "order_id": order_id, "customer_id": str(uuid.uuid4())}})
-        system.db.orders.insert_one(original(_id=order_id, status=status, created=ago(hours=1), delivery_id=None) | more)
+        system.db.orders.insert_one(
+            original(_id=order_id, status=status, created=ago(hours=1), delivery_id=None) | more)
         return order_id, system.db.payments.find_one({"_id": order_id})
     yield put
     system.db.orders.delete_many({"_id": {"$in": ids}})

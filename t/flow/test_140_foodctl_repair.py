@@ -26,7 +26,8 @@ def test_a_payment_that_was_never_asked_for(system, partners, stored):
     said = f"payment asked: accepted\norder {order_id} is created\n"
     assert good("order", "repair", order_id) == said
     assert len(partners.calls_of("bill", order_id)) == 1 and "claim" not in system.doc(order_id)
-    bad("order", "repair", order_id, code=1, prints=f"^{said}$", says="asked for the payment at .*, and has not reported")
+    bad("order", "repair", order_id, code=1, prints=f"^{said}$",
+        says="asked for the payment at .*, and has not reported")
     assert len(partners.calls_of("bill", order_id)) == 1
     assert system.callback(order_id, "paymentPaid").status_code == 201
     system.wait_status(order_id, "deliveryScheduled")

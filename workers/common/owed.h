@@ -91,8 +91,8 @@ typedef struct {
 } owed_reads_t;
 
 /*
- * May PaymentService be asked for the order's payment? DONE: yes. REFUSED, or LATER (it could not be read): no, with the
- * reason. May take as long as a call of the store.
+ * May PaymentService be asked for the order's payment? DONE: yes. REFUSED, or LATER (it could not be read): no, with
+ * the reason. May take as long as a call of the store.
  */
 owed_rc_e owed_payment_check(owed_reads_t *reads, const owed_conf_t *conf, const char *id, char reason[FOODSVC_ERR]);
 

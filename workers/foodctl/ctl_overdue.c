@@ -9,7 +9,7 @@
 
 #define CTL_OVERDUE_MINUTES (AGE_CARD / 60)
 
-/* PaymentService, which was asked for what the order owes, had nothing to do: the card company had been asked before. */
+/* PaymentService, asked for what the order owes, had nothing to do: the card company had been asked before. */
 static bool
 ctl_overdue_asked_before(const ctl_repair_t *repair)
 {
@@ -89,8 +89,8 @@ ctl_overdue_told(const ctl_repair_t *repair)
     switch (repair->needs) {
     case FOODSVC_OVERDUE_STALE:
         if (foodsvc_payment_foreign(payment)) {
-            return ctl_fail("%s: another implementation's PaymentService asked for the %s, without a key, and it is %s: "
-                            "it is not asked again; a person has to, and to tell the order: `foodctl respond`",
+            return ctl_fail("%s: another implementation's PaymentService asked for the %s, without a key, and it is "
+                            "%s: it is not asked again; a person has to, and to tell the order: `foodctl respond`",
                             command, of, foodsvc_payment_status_name(payment->status));
         }
         return ctl_fail("%s: the card company was asked for the %s at %s, has not reported, and may have forgotten the "
