@@ -123,7 +123,7 @@ $(BUILD)/unit/test_sweepd_looks: LDHARDEN += $(foreach call,foodsvc_store_outbox
 $(BUILD)/unit/test_worker_cache: LDHARDEN += -Wl,--wrap=foodsvc_time_monotonic,--wrap=redisConnectWithTimeout
 # This one answers for MongoDB, and for PaymentService.
 $(BUILD)/unit/test_worker_owed: LDHARDEN += $(foreach call,foodsvc_store_payment_find worker_urls_find \
-	worker_http_call foodsvc_time_monotonic,-Wl,--wrap=$(call))
+	worker_http_call foodsvc_time_monotonic foodsvc_time_now,-Wl,--wrap=$(call))
 # This one makes each allocation fail in turn.
 $(BUILD)/unit/test_memory: LDHARDEN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=json_loadb
 

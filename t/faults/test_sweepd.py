@@ -69,8 +69,8 @@ def settled_order(system):
 def told(system, order_id):
     """PaymentService was asked, and has sent its event again."""
     payment = system.db.payments.find_one({"_id": order_id})
-    return payment["asked"] > now() - timedelta(minutes=6) and "outbox" not in payment and "claim" not in system.doc(
-        order_id)
+    return (payment["asked"] > payment["created"] + timedelta(minutes=1) and "outbox" not in payment
+            and "claim" not in system.doc(order_id))
 
 
 def asked(partners, route, order_id):

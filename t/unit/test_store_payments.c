@@ -236,6 +236,32 @@ static void test_foreign(void **state)
     assert_non_null(strstr(op.err, "metadata"));
 }
 
+/* One payment: what it is, or why it can't be had; its own reason, and no payment then. */
+static void test_find(void **state)
+{
+    char                id[FOODSVC_UUID_TEXT + 1], json[256], err[FOODSVC_ERR];
+    foodsvc_payment_t  *payment = NULL, *none = (foodsvc_payment_t *) id;       /* whatever it was */
+
+    new_id(id);
+    assert_int_equal(foodsvc_store_payment_find(store, id, &none, err), FOODSVC_STORE_NOT_FOUND);
+    assert_null(none);
+    assert_string_equal(err, "");
+    snprintf(json, sizeof(json), "{\"_id\": \"%s\", \"metadata\": {\"receiver\": \"OrderService\", "
+             "\"order_id\": \"%s\", \"customer_id\": \"c\"}, \"status\": \"pending\", "
+             "\"created\": \"2026-11-23T10:22:52\"}", id, id);
+    raw_put(FOODSVC_PAYMENTS, id, json);
+    assert_int_equal(foodsvc_store_payment_find(store, id, &payment, err), FOODSVC_STORE_OK);
+    assert_string_equal(payment->id, id);
+    foodsvc_payment_free(payment);
+
+    new_id(id);
+    snprintf(json, sizeof(json), "{\"_id\": \"%s\", \"metadata\": 5, \"status\": \"pending\"}", id);
+    raw_put(FOODSVC_PAYMENTS, id, json);
+    assert_int_equal(foodsvc_store_payment_find(store, id, &none, err), FOODSVC_STORE_UNREADABLE);
+    assert_null(none);
+    assert_non_null(strstr(err, "metadata"));
+}
+
 /* Many threads ask for the same payments at once: each is begun once, refunded once, each callback written once. */
 enum { THREADS = 4, PAYMENTS = 24 };
 
@@ -300,7 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_billed_once), cmocka_unit_test(test_refunded_once), cmocka_unit_test(test_attempt),
         cmocka_unit_test(test_attempts_of_a_batch),
-        cmocka_unit_test(test_batch), cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_batch), cmocka_unit_test(test_foreign), cmocka_unit_test(test_find),
         cmocka_unit_test(test_race)
     };
 

@@ -369,7 +369,7 @@ static void begin_payment(debt_t *debt)
         settle_failed(debt, OWED_LATER, "%s is away", debt->kind->service);
         return;
     }
-    may = owed_payment_check(&owed->reads, &owed->conf, debt->order->id, reason);
+    may = owed_payment_check(&owed->reads, &owed->conf, debt->order, reason);
     if (may != OWED_DONE) {
         settle_failed(debt, may, "%s", reason);
         return;
@@ -439,7 +439,7 @@ static debt_t *dequeue(owed_t *owed)
 
 void owed_run(owed_t *owed)
 {
-    owed->reads = (owed_reads_t) { .began = foodsvc_time_monotonic() };
+    owed->reads = (owed_reads_t) { .over = false };
     while (owed->queue) {
         begin(dequeue(owed));
     }

@@ -8,7 +8,8 @@
  *   DONE      2xx that can be read; 404 from DeliveryService's cancel (nothing to cancel);
  *             PaymentService's 400, 409, 410 and 422 to a payment request: then the change is paymentFailed
  *   REFUSED   400, 410, 422 otherwise, 409 from PaymentService, 404 from CustomerService: asking again will hardly help
- *             and a payment that another implementation's PaymentService has asked for: it is not called then
+ *             and a payment that another implementation's PaymentService has asked for, or that cannot be read in
+ *             MongoDB: it is not called then
  *   LATER     all else: nobody there, no answer, a 5xx, an answer that can't be read, 401 (our key is wrong), 409 (the
  *             first request is still at work), an unknown url
  * A service that was unreachable several times in a row is left alone for a short while: its debts are LATER at once.
@@ -64,7 +65,7 @@ void owed_timeout(owed_t *owed, int64_t timeout_ms);
 bool owed_start(owed_t *owed, const foodsvc_order_t *order, foodsvc_owes_e what, owed_done_f done, void *ctx);
 /* How long the calls of one debt may take, in ms. */
 int64_t owed_longest(const owed_t *owed);
-/* Begins what was started; to be called in each round of the loop. May wait for MongoDB, for one call of the store. */
+/* Begins what was started; to be called in each round of the loop. May wait for MongoDB. */
 void owed_run(owed_t *owed);
 /*
  * Would a debt of this kind be called now? PROBE: its service was away; one call may find out whether it is back.
@@ -86,14 +87,15 @@ bool owed_idle(const owed_t *owed);
 
 /* The reads of one owed_run(). */
 typedef struct {
-    int64_t began;          /* monotonic ms */
-    bool    over;           /* one has failed, or all have taken as long as they may */
+    int64_t began;          /* ms since 1970: the first one; or 0 */
+    bool    over;           /* MongoDB is away, or they have taken as long as they may */
 } owed_reads_t;
 
 /*
  * May PaymentService be asked for the order's payment? DONE: yes. REFUSED, or LATER (it could not be read): no, with
- * the reason. May take as long as a call of the store.
+ * the reason. May take as long as a call of the store; all of a round, half a second longer than that.
  */
-owed_rc_e owed_payment_check(owed_reads_t *reads, const owed_conf_t *conf, const char *id, char reason[FOODSVC_ERR]);
+owed_rc_e owed_payment_check(owed_reads_t *reads, const owed_conf_t *conf, const foodsvc_order_t *order,
+    char reason[FOODSVC_ERR]);
 
 #endif

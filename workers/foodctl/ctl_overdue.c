@@ -24,8 +24,12 @@ ctl_overdue_before(ctl_repair_t *repair)
 {
     char               err[FOODSVC_ERR] = "";
     foodsvc_payment_t *payment;
-    foodsvc_store_rc_e rc = foodsvc_store_payment_find(repair->store, repair->id, &payment, err);
+    foodsvc_store_rc_e rc;
 
+    if (repair->serve.order->status != FOODSVC_CREATED) {
+        return CTL_OK;
+    }
+    rc = foodsvc_store_payment_find(repair->store, repair->id, &payment, err);
     repair->asked = rc == FOODSVC_STORE_OK ? payment->asked : 0;
     foodsvc_payment_free(payment);
     return rc == FOODSVC_STORE_UNAVAILABLE ? ctl_store_failed(repair->ctl, rc, err) : CTL_OK;

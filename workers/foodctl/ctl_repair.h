@@ -46,7 +46,7 @@ int ctl_refund_give_up(ctl_repair_t *repair);
 
 /* --- ctl_overdue.c --- */
 
-/* Notes when the payment was asked for, before the order is served. CTL_OK, or told. */
+/* Notes when the payment of an order at `created` was asked for, before that is served. CTL_OK, or told. */
 int ctl_overdue_before(ctl_repair_t *repair);
 /* Reads the payment of an order that was served, and fills needs. CTL_OK, or told. */
 int ctl_overdue_find(ctl_repair_t *repair);
